@@ -1,0 +1,1 @@
+"""Who learns by acting: PPO, DQN and their kin."""

@@ -1,0 +1,51 @@
+"""Numba kernels, compiled once and cached on disk: the one place that decides where and when.
+
+A cached kernel does not notice that a kernel it calls, in another file, has changed. So the cache folder is
+named by a hash of every file that holds kernels: any edit moves all of them to a fresh folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import config
+
+ROOT = Path(__file__).resolve().parent.parent
+KERNEL_PACKAGES = ("agents", "envs", "search")
+
+
+def source_hash(root: Path = ROOT) -> str:
+    """A short hash of all sources under the kernel packages that mention `kernel`."""
+    digest = hashlib.sha256(f"numba {numba.__version__}".encode())
+    for package in KERNEL_PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            text = path.read_bytes()
+            if b"kernel" in text:
+                digest.update(str(path.relative_to(root)).encode() + b"\0" + text)
+    return digest.hexdigest()[:16]
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels of exactly these sources lie (`MOVE37_CACHE`, else the user's cache)."""
+    base = os.environ.get("MOVE37_CACHE") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "move37" / "kernels" / source_hash()
+
+
+def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """`numba.njit`, cached on disk, without the interpreter lock. Options go to `njit`."""
+    if function is None:
+        return lambda f: kernel(f, **options)
+    settings: Any = config
+    before, settings.CACHE_DIR = settings.CACHE_DIR, str(_FOLDER)  # only while decorating: others keep theirs
+    try:
+        return numba.njit(cache=True, nogil=True, **options)(function)
+    finally:
+        settings.CACHE_DIR = before
+
+
+_FOLDER = cache_folder()

@@ -1,0 +1,1 @@
+"""Who talks: language models that learn from verifiable rewards."""

@@ -1,0 +1,175 @@
+"""What a learner maximises: named terms with weights, over a rollout.
+
+A term is a callable `Rollout -> array`, `[T, n]` or `[T, n, tokens]`. One that learns or keeps a state is a
+`Term`, built as `cls(**options)`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from rollouts.agent import Metrics
+from rollouts.build import resolve
+from rollouts.rollout import Rollout
+
+TermFunction = Callable[[Rollout], np.ndarray]
+
+
+class Term:
+    """A reward term with options and, if it needs one, a state."""
+
+    def __call__(self, rollout: Rollout) -> np.ndarray:
+        """The term's value for each row: float32 `[T, n]` (or `[T, n, tokens]`)."""
+        raise NotImplementedError
+
+    def learn(self, rollout: Rollout) -> Metrics:
+        """Improve from a rollout, where the term learns."""
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What later values depend on."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put back what `state_dict` gave."""
+
+
+class Env(Term):
+    """The environment's own reward, as it is."""
+
+    def __call__(self, rollout: Rollout) -> np.ndarray:
+        return rollout.env_rewards
+
+
+class Clip(Term):
+    """The environment's reward clipped to [low, high] (Mnih et al., 2015: −1 to 1)."""
+
+    def __init__(self, low: float = -1.0, high: float = 1.0):
+        if low > high:
+            raise ValueError(f"clip: low ({low}) is above high ({high})")
+        self.low, self.high = low, high
+
+    def __call__(self, rollout: Rollout) -> np.ndarray:
+        return np.clip(rollout.env_rewards, self.low, self.high)
+
+
+class Normalise(Term):
+    """The environment's reward divided by the running standard deviation of discounted returns.
+
+    Engstrom et al., 2020 ("Implementation matters"), with the same `gamma` as the learner's.
+    """
+
+    def __init__(self, gamma: float = 0.99, clip: float = 10.0):
+        self.gamma, self.clip = gamma, clip
+        self.returns = np.zeros(0)
+        self.count, self.mean, self.m2 = 1e-4, 0.0, 0.0
+
+    def __call__(self, rollout: Rollout) -> np.ndarray:
+        rewards, going_on = rollout.env_rewards, ~(rollout.terminated | rollout.truncated)
+        if self.returns.shape != rewards.shape[1:]:
+            self.returns = np.zeros(rewards.shape[1])
+        seen = np.empty(rewards.shape)
+        for t in range(len(rewards)):
+            seen[t] = self.returns = self.returns * self.gamma + rewards[t]
+            self.returns = self.returns * going_on[t]
+        self._count(seen[rollout.valid])
+        scale = np.sqrt(self.m2 / self.count + 1e-8)
+        return np.clip(rewards / scale, -self.clip, self.clip).astype(np.float32)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"returns": self.returns, "count": self.count, "mean": self.mean, "m2": self.m2}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.returns = np.array(state["returns"])
+        self.count, self.mean, self.m2 = float(state["count"]), float(state["mean"]), float(state["m2"])
+
+    def _count(self, values: np.ndarray) -> None:
+        """Welford's update of mean and squared deviations by a batch (Chan et al., 1979)."""
+        if not len(values):
+            return
+        delta, total = values.mean() - self.mean, self.count + len(values)
+        self.m2 += values.var() * len(values) + delta**2 * self.count * len(values) / total
+        self.mean += delta * len(values) / total
+        self.count = total
+
+
+TERMS: dict[str, type[Term]] = {"env": Env, "clip": Clip, "normalise": Normalise}
+
+
+class Reward:
+    """The weighted sum of named terms.
+
+    `terms` maps a name to a weight, or to `{"weight": w, **options}`. Names are those in `TERMS`, the
+    environment's `parts`, and import paths (`pkg.module:Name`, a `Term` class or a plain function).
+    """
+
+    def __init__(self, terms: Mapping[str, Any], parts: tuple[str, ...] = ()) -> None:
+        if not terms:
+            raise ValueError("reward: no term is given; for the environment's own reward write {env: 1.0}")
+        self.weights: dict[str, float] = {}
+        self.terms: dict[str, TermFunction] = {}
+        for name, setting in terms.items():
+            options = dict(setting) if isinstance(setting, Mapping) else {"weight": setting}
+            self.weights[name] = float(options.pop("weight", 1.0))
+            self.terms[name] = _term(name, options, parts)
+
+    def __call__(self, rollout: Rollout) -> None:
+        """Set `rollout.rewards` and `rollout.terms`."""
+        rollout.terms = {name: term(rollout) for name, term in self.terms.items()}
+        weighted = [_like(self.weights[k] * v, rollout.terms) for k, v in rollout.terms.items()]
+        rollout.rewards = np.asarray(sum(weighted), np.float32)
+
+    def learn(self, rollout: Rollout) -> Metrics:
+        """Let the terms that learn do so; returns the mean of every term by name, and what they report."""
+        metrics = {f"reward/{k}": _mean(v, rollout.valid) for k, v in rollout.terms.items()}
+        for name, term in self.terms.items():
+            if isinstance(term, Term):
+                metrics |= {f"reward/{name}/{k}": v for k, v in term.learn(rollout).items()}
+        return metrics
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of all terms, by name."""
+        return {name: term.state_dict() for name, term in self.terms.items() if isinstance(term, Term)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put back what `state_dict` gave."""
+        for name, term in self.terms.items():
+            if isinstance(term, Term):
+                term.load_state_dict(state[name])
+
+
+def _term(name: str, options: dict[str, Any], parts: tuple[str, ...]) -> TermFunction:
+    if name in parts:
+        if options:
+            raise ValueError(f"reward.{name}: a part takes a weight and nothing else, not {sorted(options)}")
+        return lambda rollout: rollout.parts[name]
+    found: Any = TERMS.get(name) or (resolve(name) if ":" in name else None)
+    if found is None:
+        offered = [*TERMS, *parts]
+        near = difflib.get_close_matches(name, offered, 1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise ValueError(f"reward.{name}: no such term; {hint}on offer: {', '.join(offered)}")
+    if not isinstance(found, type):
+        return found
+    try:
+        return found(**options)
+    except TypeError as error:
+        raise ValueError(f"reward.{name}: {error}") from None
+
+
+def _like(term: np.ndarray, terms: Mapping[str, np.ndarray]) -> np.ndarray:
+    """A per-row term beside per-token ones counts at the last axis' end once, not once a token."""
+    widest = max(terms.values(), key=lambda t: t.ndim)
+    if term.ndim == widest.ndim:
+        return term
+    out = np.zeros(widest.shape, np.float32)
+    out[..., -1] = term
+    return out
+
+
+def _mean(term: np.ndarray, valid: np.ndarray) -> float:
+    return float(term[valid].mean()) if valid.any() else 0.0

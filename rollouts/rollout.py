@@ -1,0 +1,109 @@
+"""What happened: the Rollout, named arrays with axes [time, slot, ...]."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rollouts import tree
+from rollouts.agent import Memory, Obs
+from rollouts.storage import load_tree, save_tree
+
+
+@dataclass
+class Rollout:
+    """`T` rows of `n` slots. Arrays are `[T, n]` unless a shape is given.
+
+    A row is one decision of the agent and what came of it, up to its next decision.
+    """
+
+    obs: Obs
+    """`[T + 1, n, ...]`: what each row's decision saw; the last row is for bootstrapping."""
+    actions: Any
+    """`[T, n, ...]`, as the agent sampled them."""
+    env_rewards: np.ndarray
+    """float32: the environment's own, raw, from the view of the seat that decided."""
+    terminated: np.ndarray
+    """bool: a true end, after which there is nothing to gain."""
+    truncated: np.ndarray
+    """bool: cut by a limit; the value of the true last observation counts on."""
+    valid: np.ndarray
+    """bool: 0 is padding or an idle slot: not data."""
+    first: np.ndarray
+    """bool: the row's decision began an episode (of that seat, where one agent holds several)."""
+    sign: np.ndarray
+    """float32: −1 where what follows the row (next or final obs) is another player's to move, else 1."""
+    episode: np.ndarray
+    """int64: an id, unique in the run."""
+    group: np.ndarray
+    """int64: slots with the same group faced the same problem; −1 where there are no groups."""
+    seed: np.ndarray
+    """int64: the seed that named the row's problem (with `steps=`, the slot's first seed)."""
+    final_obs: Obs
+    """`[k, ...]`: the true last observations, in the order of `final_at`."""
+    final_at: np.ndarray
+    """int64 `[k, 2]`: (time, slot) of each row of `final_obs`; exactly the rows with an end."""
+    memory: Memory = None
+    """The agent's memory before the first row, rows (slots) first."""
+    version: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    """int64 `[n]`: the version of the weights that acted in each slot."""
+    parts: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """float32 each: what the environment says happened, by name."""
+    fields: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """`[T, n, ...]` each: what the agent's decisions carried (`log_prob`, `value`, `tokens`)."""
+    ended: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """One entry an episode that ended here, with its whole account: `episode`, `slot`, `time`, `seed`,
+    `group`, `return` (raw), `length` (rows) and the sum of every part."""
+    rewards: np.ndarray | None = None
+    """float32: what the learner maximises, set by `Reward`."""
+    terms: dict[str, np.ndarray] = field(default_factory=dict)
+    """The unweighted terms of `rewards`, by name."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """`(T, n)`."""
+        return self.valid.shape  # type: ignore[return-value]
+
+    @property
+    def decisions(self) -> int:
+        """How many rows are data: the env steps that this rollout holds."""
+        return int(self.valid.sum())
+
+    def save(self, folder: Path | str) -> None:
+        """Write it into `folder` (made if need be) as safetensors and JSON."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        save_tree(folder, {f.name: getattr(self, f.name) for f in fields(self)})
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Rollout:
+        """Read back what `save` wrote (`ValueError` that names a damaged or foreign file)."""
+        saved = load_tree(folder)
+        known = {f.name for f in fields(cls)}
+        if not isinstance(saved, dict) or set(saved) != known:
+            raise ValueError(f"{folder}: not a saved rollout")
+        return cls(**saved)
+
+
+def concatenate(rollouts: Sequence[Rollout]) -> Rollout:
+    """Rollouts of several workers side by side, as one batch of slots; short ones are padded (`valid` 0)."""
+    if len(rollouts) == 1:
+        return rollouts[0]
+    starts = np.cumsum([0] + [r.shape[1] for r in rollouts[:-1]])
+    joined: dict[str, Any] = {}
+    for f in fields(Rollout):
+        parts = [getattr(r, f.name) for r in rollouts]
+        if parts[0] is None:
+            joined[f.name] = None
+        elif f.name in ("final_obs", "memory", "version", "ended"):
+            joined[f.name] = tree.concatenate(parts, axis=0)
+        elif f.name == "final_at":
+            joined[f.name] = np.concatenate([at + np.array([0, start]) for at, start in zip(parts, starts)])
+        else:
+            joined[f.name] = tree.concatenate(parts, axis=1)
+    counts = [len(r.ended["slot"]) for r in rollouts]
+    joined["ended"]["slot"] = joined["ended"]["slot"] + np.repeat(starts, counts)
+    return Rollout(**joined)

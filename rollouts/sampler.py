@@ -1,0 +1,385 @@
+"""Plays an agent in an environment and returns rollouts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from envs.base import BatchEnv
+from rollouts import tree
+from rollouts.agent import Agent, Decision, Memory
+from rollouts.problems import Problem, Problems, Uniform, seeds_from
+from rollouts.recorder import Accounts, Recorder, Row
+from rollouts.rollout import Rollout
+
+WORKER_SHIFT = 40  # an episode's id is its worker's number above this bit, a counter below
+
+
+class Seat:
+    """One agent's place at all tables: its memory and whether it begins, a lane for each (slot, seat)."""
+
+    def __init__(self, n: int, seats: int):
+        self.n, self.seats = n, seats
+        self.memory: Memory = None
+        self.first = np.ones(n * seats, bool)
+
+    def lanes(self, slots: np.ndarray, to_play: np.ndarray) -> np.ndarray:
+        """The lane of each slot's seat to move (`to_play` is `[n]`, over all slots)."""
+        return slots if self.seats == 1 else slots * self.seats + to_play[slots]
+
+    def begin(self, slots: np.ndarray) -> None:
+        """New episodes start in `slots`."""
+        self.first.reshape(self.n, self.seats)[slots] = True
+
+    def decide(
+        self, agent: Agent, obs: Any, rng: np.ndarray, slots: np.ndarray, to_play: np.ndarray, explore: bool
+    ) -> Decision:
+        """Ask `agent` about `slots`; the decision's rows are those slots. Advances `rng` (`[n]`) there."""
+        lanes = self.lanes(slots, to_play)
+        if len(lanes) == len(self.first):  # every lane, in order: nothing to copy
+            decision = agent.act(obs, rng=rng, first=self.first, memory=self.memory, explore=explore)
+            self.memory = decision.memory
+        else:
+            states = rng[slots]
+            decision = agent.act(
+                tree.take(obs, slots),
+                rng=states,
+                first=self.first[lanes],
+                memory=tree.take(self.memory, lanes),
+                explore=explore,
+            )
+            rng[slots] = states
+            if decision.memory is not None:
+                if self.memory is None:
+                    self.memory = tree.blank(decision.memory, len(self.first))
+                self.memory = tree.put(self.memory, lanes, decision.memory)
+        self.first[lanes] = False
+        return decision
+
+
+class Sampler:
+    """Plays in one batched environment, in this process.
+
+    `collect(agent, steps=T)` gives fragments: an episode goes on in the next one. `collect(agent, episodes=E,
+    group_size=G)` gives whole episodes: E / G problems, each tried G times, assigned to slots in advance (so
+    that short episodes are not over-sampled).
+
+    `seed` and `worker` fix every episode and every random choice; equal ones give equal rollouts.
+    """
+
+    def __init__(
+        self, env: BatchEnv, *, seed: int = 0, worker: int = 0, problems: Problems | None = None
+    ) -> None:
+        self.env, self.seed, self.worker = env, int(seed), int(worker)
+        self.n, self.seats = env.num_envs, env.seats
+        self.problems: Problems = problems or Uniform(int(seeds_from([seed, worker, 2], 1)[0]))
+        self.version, self.episodes, self.restarts = 0, 0, 0
+        self.obs: Any = None
+        self._all = np.arange(self.n)
+
+    # -- what others use -------------------------------------------------------------------------------
+
+    def collect(
+        self,
+        agent: Agent,
+        *,
+        steps: int | None = None,
+        episodes: int | None = None,
+        group_size: int = 1,
+        opponents: Sequence[Agent] = (),
+        explore: bool = True,
+        keep_obs: bool = True,
+    ) -> Rollout:
+        """Play `steps` rows in every slot, or `episodes` whole episodes.
+
+        With `opponents`, each episode draws one of them for the seats that `agent` does not hold (its own
+        seat alternates); without, `agent` holds every seat. `keep_obs=False` leaves out what only learning
+        needs (obs and final obs). Raises `ValueError` for numbers that do not fit together.
+        """
+        if (steps is None) == (episodes is None):
+            raise ValueError("collect needs either steps= or episodes=")
+        if opponents and self.seats == 1:
+            raise ValueError("this environment has one seat: there is no place for opponents")
+        if steps is not None:
+            return self._collect_steps(agent, steps, opponents, explore, keep_obs)
+        assert episodes is not None
+        if episodes < 1 or episodes % group_size:
+            raise ValueError(f"{episodes} episodes cannot be shared out in groups of {group_size}")
+        return self._collect_episodes(agent, episodes, group_size, opponents, explore, keep_obs)
+
+    def sync(self, learner: Agent) -> None:
+        """The agent that acts here is the learner's own: only the version of its weights moves on."""
+        self.version += 1
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that the coming rollouts depend on; `env` is None where it cannot be saved."""
+        state: dict[str, Any] = {
+            "version": self.version,
+            "episodes": self.episodes,
+            "restarts": self.restarts,
+            "problems": self.problems.get_state(),
+            "playing": self.obs is not None,
+        }
+        if self.obs is None or not self.env.can_save:
+            return state | {"env": None}
+        slots = {name: getattr(self, name).copy() for name in _SLOT_ARRAYS}
+        chairs = [{"first": c.first.copy(), "memory": c.memory} for c in self._chairs]
+        return state | {
+            "env": self.env.get_state(),
+            "slots": slots,
+            "chairs": chairs,
+            "accounts": self._accounts.get_state(),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> bool:
+        """Go on from what `get_state` gave. False where games in progress had to start afresh."""
+        self.version, self.episodes = int(state["version"]), int(state["episodes"])
+        self.restarts = int(state["restarts"])
+        self.problems.set_state(state["problems"])
+        self.obs = None
+        if state["env"] is None:
+            self.restarts += 1  # fresh games, by fresh seeds
+            return not state["playing"]
+        self._clear(len(state["chairs"]) - 1)
+        self.obs = self.env.set_state(state["env"])
+        for name in _SLOT_ARRAYS:
+            setattr(self, name, np.array(state["slots"][name]))
+        for chair, saved in zip(self._chairs, state["chairs"]):
+            chair.first, chair.memory = np.array(saved["first"]), saved["memory"]
+        self._accounts.set_state(state["accounts"])
+        return True
+
+    # -- the two ways to collect -----------------------------------------------------------------------
+
+    def _collect_steps(
+        self, agent: Agent, steps: int, opponents: Sequence[Agent], explore: bool, keep_obs: bool
+    ) -> Rollout:
+        if self.obs is None:
+            self._start(opponents, explore)
+        elif len(self._chairs) != 1 + len(opponents):
+            raise ValueError("games in progress go on with as many opponents as they began with")
+        recorder, memory = Recorder(keep_obs), self._chairs[0].memory
+        for _ in range(steps):
+            self._row(agent, opponents, self._all, explore, recorder, self._go_on)
+        return self._finish(recorder, memory)
+
+    def _collect_episodes(
+        self,
+        agent: Agent,
+        episodes: int,
+        group_size: int,
+        opponents: Sequence[Agent],
+        explore: bool,
+        keep_obs: bool,
+    ) -> Rollout:
+        problems = self.problems.take(episodes // group_size)
+        self._clear(len(opponents))
+        self._next = np.arange(self.n)  # slot i plays the episodes i, i + n, i + 2n, …
+        first_id, self.episodes = self.episodes, self.episodes + episodes
+
+        def begin(slots: np.ndarray) -> None:
+            slots = slots[self._next[slots] < episodes]
+            tries = self._next[slots]
+            self._next[slots] += self.n
+            self._live[slots] = True
+            if len(slots):
+                named = [problems[t // group_size] for t in tries]
+                groups = self._ids((first_id + tries) // group_size) if group_size > 1 else -1
+                self._begin_problems(slots, named, first_id + tries, groups)
+
+        def end(slots: np.ndarray) -> None:
+            self._live[slots] = False
+            begin(slots)
+
+        self._live[:] = False
+        begin(self._all)
+        self._reply(opponents, explore, end)
+        recorder = Recorder(keep_obs)
+        while self._live.any():
+            slots = self._all if self._live.all() else np.flatnonzero(self._live)
+            self._row(agent, opponents, slots, explore, recorder, end)
+        rollout = self._finish(recorder, None)
+        self.obs = None  # these games are over: a stream of steps would begin anew
+        self.problems.learn(rollout)
+        return rollout
+
+    # -- one row ---------------------------------------------------------------------------------------
+
+    def _row(
+        self,
+        agent: Agent,
+        opponents: Sequence[Agent],
+        slots: np.ndarray,
+        explore: bool,
+        recorder: Recorder,
+        end: Any,
+    ) -> None:
+        """One decision of the agent in `slots`, and all that follows until its next one."""
+        chair, seat, valid = self._chairs[0], self._to_play(self.obs), self._live.copy()
+        first = chair.first[chair.lanes(self._all, seat)]
+        before = {"first": first & valid, "valid": valid, "episode": self._episode.copy()}
+        recorder.before(self.obs, group=self._group.copy(), seed=self._seed.copy(), **before)
+        decision = chair.decide(agent, self.obs, self._rng, slots, seat, explore)
+        actions, fields = decision.actions, dict(decision.fields)
+        if len(slots) < self.n:
+            actions = tree.scatter(actions, slots, self.n)
+            fields = {k: tree.scatter(v, slots, self.n) for k, v in fields.items()}
+        row = self._step(actions, valid, seat)
+        if opponents:
+            self._answer(row, valid, seat, opponents, explore)
+        self._accounts.add(row, valid)
+        recorder.after(actions, fields, row)
+        ended = np.flatnonzero((row.terminated | row.truncated) & valid)
+        if len(ended):
+            names = {"episode": self._episode, "slot": self._all, "seed": self._seed, "group": self._group}
+            account = {name: array[ended] for name, array in names.items()} | self._accounts.close(ended)
+            recorder.close(account)
+            end(ended)
+        if opponents:
+            self._reply(opponents, explore, end)
+
+    def _step(self, actions: Any, where: np.ndarray, seat: np.ndarray) -> Row:
+        """Step the environment in the slots `where`; the rewards are those of `seat`."""
+        if self.seats == 1:
+            obs, rewards, terminated, truncated, info = self.env.step(actions)
+        else:
+            obs, rewards, terminated, truncated, info = self.env.step(actions, where=where)  # type: ignore
+            rewards = info["seat_rewards"][self._all, seat]
+        parts = dict(info.get("parts", {}))
+        if not where.all():
+            terminated, truncated = terminated & where, truncated & where
+            rewards = np.where(where, rewards, 0).astype(np.float32)
+            parts = {name: np.where(where, part, 0).astype(np.float32) for name, part in parts.items()}
+        ended = terminated | truncated
+        final_obs = info["final_obs"] if ended.any() else None
+        self.obs = obs
+        sign = np.ones(self.n, np.float32)
+        if self.seats > 1:
+            following = self._to_play(obs)
+            if final_obs is not None:
+                following = np.where(ended, self._to_play(final_obs), following)
+            sign[following != seat] = -1.0
+        return Row(rewards, terminated, truncated, sign, final_obs, parts)
+
+    def _answer(
+        self, row: Row, valid: np.ndarray, seat: np.ndarray, opponents: Sequence[Agent], explore: bool
+    ) -> None:
+        """Let the opponents move until each game is back at `seat` or over; their moves are part of `row`."""
+        while True:
+            ended = row.terminated | row.truncated
+            waiting = valid & ~ended & (self._to_play(self.obs) != seat)
+            if not waiting.any():
+                return
+            actions = self._opponents_act(opponents, waiting, explore)
+            more = self._step(actions, waiting, seat)
+            row.rewards = np.where(waiting, row.rewards + more.rewards, row.rewards).astype(np.float32)
+            row.sign = np.where(waiting, more.sign, row.sign)
+            row.terminated, row.truncated = row.terminated | more.terminated, row.truncated | more.truncated
+            for name, value in more.parts.items():
+                row.parts[name] = np.where(waiting, row.parts[name] + value, row.parts[name])
+            if more.final_obs is not None:
+                slots = np.flatnonzero(more.terminated | more.truncated)
+                base = more.final_obs if row.final_obs is None else row.final_obs
+                row.final_obs = tree.put(base, slots, tree.take(more.final_obs, slots))
+
+    def _reply(self, opponents: Sequence[Agent], explore: bool, end: Any) -> None:
+        """Let the opponents open games in which the agent's seat does not move first."""
+        while opponents:
+            waiting = self._live & (self._to_play(self.obs) != self._seat)
+            if not waiting.any():
+                return
+            row = self._step(self._opponents_act(opponents, waiting, explore), waiting, self._seat)
+            over = np.flatnonzero(row.terminated | row.truncated)
+            if len(over):  # over before the agent moved: an episode without a row
+                end(over)
+
+    def _opponents_act(self, opponents: Sequence[Agent], waiting: np.ndarray, explore: bool) -> Any:
+        to_play, out = self._to_play(self.obs), None
+        for i, opponent in enumerate(opponents):
+            slots = np.flatnonzero(waiting & (self._opponent == i))
+            if len(slots):
+                chair = self._chairs[1 + i]
+                actions = chair.decide(opponent, self.obs, self._rng, slots, to_play, explore).actions
+                out = tree.put(tree.blank(actions, self.n) if out is None else out, slots, actions)
+        return out
+
+    # -- slots and episodes ----------------------------------------------------------------------------
+
+    def _clear(self, opponents: int) -> None:
+        """Empty slots and chairs."""
+        self._chairs = [Seat(self.n, self.seats) for _ in range(1 + opponents)]
+        self._accounts = Accounts(self.n, self.env.parts)
+        self._live = np.ones(self.n, bool)
+        self._rng = np.zeros(self.n, np.uint64)
+        self._episode, self._seed = np.zeros(self.n, np.int64), np.zeros(self.n, np.int64)
+        self._group = np.full(self.n, -1, np.int64)
+        self._seat, self._opponent = np.zeros(self.n, np.int64), np.zeros(self.n, np.int64)
+
+    def _start(self, opponents: Sequence[Agent], explore: bool) -> None:
+        """Begin a stream of steps: every slot by its own seed."""
+        self._clear(len(opponents))
+        seeds = seeds_from([self.seed, self.worker, 0, self.restarts], 2 * self.n)
+        self._seed, self._rng = seeds[: self.n].copy(), seeds[self.n :].astype(np.uint64)
+        self.obs, _ = self.env.reset(seed=self._seed.tolist())
+        self._go_on(self._all)
+        self._reply(opponents, explore, self._go_on)
+
+    def _go_on(self, slots: np.ndarray) -> None:
+        """The environment has begun new episodes in `slots` by itself: give them ids and seats."""
+        ids = self.episodes + np.arange(len(slots))
+        self.episodes += len(slots)
+        self._name(slots, ids)
+
+    def _begin_problems(
+        self, slots: np.ndarray, problems: Sequence[Problem], ids: np.ndarray, groups: Any
+    ) -> None:
+        """Begin named problems in `slots`; an episode's randomness is its own, whatever its slot."""
+        mask = np.zeros(self.n, bool)
+        mask[slots] = True
+        seeds: list[int] = [0] * self.n
+        options: list[Any] = [None] * self.n
+        for slot, problem in zip(slots, problems):
+            seeds[slot], options[slot] = problem.seed, problem.options
+        settings: dict[str, Any] = {"reset_mask": mask}
+        if any(options):
+            settings["slots"] = options
+        if self.obs is None:
+            self.obs, _ = self.env.reset(seed=self._stand_ins(seeds, mask))
+            if any(options):
+                self.obs, _ = self.env.reset(seed=seeds, options=settings)
+        else:
+            self.obs, _ = self.env.reset(seed=seeds, options=settings)
+        self._seed[slots] = [p.seed for p in problems]
+        self._group[slots] = groups
+        for slot, episode in zip(slots, ids):
+            self._rng[slot] = np.uint64(seeds_from([self.seed, self.worker, 1, episode], 1)[0])
+        self._name(slots, ids)
+
+    def _stand_ins(self, seeds: list[int], mask: np.ndarray) -> list[int]:
+        """Idle slots must be reset once too, by any seed."""
+        return [s if m else i for i, (s, m) in enumerate(zip(seeds, mask))]
+
+    def _name(self, slots: np.ndarray, ids: np.ndarray) -> None:
+        self._episode[slots] = self._ids(ids)
+        for chair in self._chairs:
+            chair.begin(slots)
+        if self.seats > 1:
+            self._seat[slots] = ids % self.seats
+            self._opponent[slots] = (ids // self.seats) % max(1, len(self._chairs) - 1)
+
+    def _ids(self, counts: np.ndarray) -> np.ndarray:
+        """Ids that no other worker gives."""
+        return counts + (self.worker << WORKER_SHIFT)
+
+    def _to_play(self, obs: Any) -> np.ndarray:
+        return obs["to_play"] if self.seats > 1 else np.zeros(self.n, np.int64)
+
+    def _finish(self, recorder: Recorder, memory: Memory) -> Rollout:
+        version = np.full(self.n, self.version, np.int64)
+        return recorder.finish(self.obs, memory, version, (*_ENDED, *self.env.parts))
+
+
+_SLOT_ARRAYS = ("_rng", "_episode", "_seed", "_group", "_seat", "_opponent")
+_ENDED = ("episode", "slot", "time", "seed", "group", "return", "length")

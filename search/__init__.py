@@ -1,0 +1,1 @@
+"""Who looks ahead: tree search, solvers, tournaments and ratings."""
