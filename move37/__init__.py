@@ -1,20 +1,28 @@
-"""move37: one loop that carries every way of learning by trial."""
+"""move37: one loop that carries every way of learning by trial.
+
+run = move37.train("configs/train/ppo_breakout.yaml")
+run.evaluate(episodes=500)
+agent = move37.Run.load("runs/ppo_breakout").agent
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Run", "train"]
+if TYPE_CHECKING:
+    from move37.config import load_config
+    from move37.loop import resume, train
+    from move37.run import Run
+
+__all__ = ["Run", "load_config", "resume", "train"]
+
+HOMES = {"Run": "move37.run", "load_config": "move37.config", "resume": "move37.loop", "train": "move37.loop"}
 
 
 def __getattr__(name: str) -> Any:
-    """`move37.train` and `move37.Run`, imported when first asked for."""
-    if name == "train":
-        from move37.train import train
+    """The public names, imported when first asked for."""
+    if name not in HOMES:
+        raise AttributeError(f"module 'move37' has no attribute '{name}'")
+    from importlib import import_module
 
-        return train
-    if name == "Run":
-        from move37.run import Run
-
-        return Run
-    raise AttributeError(f"module 'move37' has no attribute '{name}'")
+    return getattr(import_module(HOMES[name]), name)

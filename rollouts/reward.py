@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from envs.paths import resolve
 from rollouts.agent import Metrics
-from rollouts.build import resolve
 from rollouts.rollout import Rollout
 
 TermFunction = Callable[[Rollout], np.ndarray]

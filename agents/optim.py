@@ -1,0 +1,64 @@
+"""Gradient steps: the one place where gradients are applied, and optimisers that save and load exactly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+
+def make_adam(module: nn.Module, lr: float, eps: float) -> torch.optim.Adam:
+    """Adam over all parameters of `module`, as one fused kernel."""
+    return torch.optim.Adam(module.parameters(), lr=lr, eps=eps, fused=True)
+
+
+def apply_gradients(optimiser: torch.optim.Optimizer, max_norm: float | None = None) -> float:
+    """Check the gradients, clip them to the global norm `max_norm`, step; returns the norm before clipping.
+
+    Raises `FloatingPointError` where a gradient is not finite; the weights are then as they were.
+    """
+    parameters = [p for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
+    total = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    norm = float(total)
+    if not math.isfinite(norm):
+        raise FloatingPointError(
+            f"the gradient is not finite (norm {norm}); the weights were left as they were"
+        )
+    if max_norm is not None and norm > max_norm:
+        nn.utils.clip_grads_with_norm_(parameters, max_norm, total)
+    optimiser.step()
+    return norm
+
+
+def set_lr(optimiser: torch.optim.Optimizer, lr: float) -> None:
+    """Use this learning rate from now on."""
+    for group in optimiser.param_groups:
+        group["lr"] = lr
+
+
+def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Any]:
+    """What the optimiser remembers of each parameter, as numpy copies: `{"0": {"exp_avg": …}, …}`."""
+    state = optimiser.state_dict()["state"]
+    return {str(i): {k: np.array(v.cpu(), order="C") for k, v in s.items()} for i, s in state.items()}
+
+
+def load_optimiser_state(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Put back what `optimiser_state` gave. Raises `ValueError` where a shape does not fit."""
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    if state and sorted(state, key=int) != [str(i) for i in range(len(parameters))]:
+        raise ValueError(f"the optimiser state is of {len(state)} parameters, not of {len(parameters)}")
+    loaded = {int(i): {k: torch.as_tensor(v) for k, v in s.items()} for i, s in state.items()}
+    for i, moments in loaded.items():
+        for name, value in moments.items():
+            if value.ndim == 0:
+                continue
+            if value.shape != parameters[i].shape:
+                shapes = f"{tuple(value.shape)}, not {tuple(parameters[i].shape)}"
+                raise ValueError(f"the optimiser state is of another architecture: {name} of {i} is {shapes}")
+            # the same memory layout as the parameter: a fused step walks both as they lie
+            moments[name] = torch.empty_like(parameters[i]).copy_(value)
+    optimiser.load_state_dict(optimiser.state_dict() | {"state": loaded})

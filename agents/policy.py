@@ -1,0 +1,180 @@
+"""A stochastic policy with a value: the network, and the actor that plays it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import nn
+
+from agents.distributions import Gaussian, make_distribution
+from agents.networks import (
+    from_arrays,
+    make_encoder,
+    orthogonal_,
+    resolve_network,
+    seeded,
+    seen_space,
+    split_obs,
+    to_arrays,
+)
+from rollouts.agent import Agent, Decision, Memory
+
+PRECISIONS = ("fp32", "bf16")
+
+
+class Normaliser(nn.Module):
+    """Running mean and variance of vectors; `forward` standardises and clips to ±10."""
+
+    mean: torch.Tensor
+    var: torch.Tensor
+    count: torch.Tensor
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("var", torch.ones(shape, dtype=torch.float64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+
+    def forward(self, obs: torch.Tensor) -> torch.Tensor:
+        scale = (self.var + 1e-8).rsqrt().float()
+        return ((obs.float() - self.mean.float()) * scale).clamp(-10.0, 10.0)
+
+    def update(self, obs: torch.Tensor) -> None:
+        """Take in a batch `[B, ...]`, by the parallel formula of Chan, Golub and LeVeque (1979)."""
+        obs = obs.double()
+        count, mean, var = len(obs), obs.mean(0), obs.var(0, unbiased=False)
+        total, delta = self.count + count, mean - self.mean
+        spread = self.var * self.count + var * count + delta.square() * self.count * count / total
+        self.mean.add_(delta * count / total)
+        self.var.copy_(spread / total)
+        self.count.copy_(total)
+
+
+class PolicyNetwork(nn.Module):
+    """Action parameters and a value, from one shared encoder or from two of their own.
+
+    Orthogonal weights: gain √2 in the encoder, 0.01 for the policy, 1 for the value (Engstrom et al., 2020).
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space,
+        action_space: spaces.Space,
+        network: Mapping[str, Any],
+        share: bool,
+        normalise_obs: bool,
+    ) -> None:
+        super().__init__()
+        self.distribution = make_distribution(action_space)
+        self.normaliser = Normaliser(seen_space(observation_space).shape) if normalise_obs else None  # type: ignore
+        self.encoder = make_encoder(observation_space, network)
+        self.value_encoder = None if share else make_encoder(observation_space, network)
+        orthogonal_(self, 2**0.5)
+        features: int = self.encoder.out_features  # type: ignore[assignment]
+        self.policy, self.value = nn.Linear(features, self.distribution.outputs), nn.Linear(features, 1)
+        orthogonal_(self.policy, 0.01)
+        orthogonal_(self.value, 1.0)
+        continuous = isinstance(self.distribution, Gaussian)
+        self.log_std = nn.Parameter(torch.zeros(self.distribution.outputs)) if continuous else None
+
+    def forward(self, obs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`(action parameters [B, size], value [B])`, both float32."""
+        x = obs if self.normaliser is None else self.normaliser(obs)
+        features = self.encoder(x)
+        params = self.policy(features).float()
+        if self.log_std is not None:
+            params = torch.cat([params, self.log_std.expand_as(params)], dim=-1)
+        seen = features if self.value_encoder is None else self.value_encoder(x)
+        return params, self.value(seen).float().squeeze(-1)
+
+
+class PolicyActor(Agent):
+    """Samples from a policy, and notes `log_prob` and `value` for the learner.
+
+    * `network`: see `agents.networks.make_encoder`; None picks by the observation space.
+    * `share`: policy and value share one encoder; None means yes for grids and pixels, no for vectors.
+    * `normalise_obs`: standardise vector observations by running statistics, which are part of the weights
+      and move only when the learner says so.
+    * `precision`: "fp32", or "bf16" for autocast.
+
+    Raises `ValueError` for spaces and options that do not fit.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space,
+        action_space: spaces.Space,
+        *,
+        device: str = "cpu",
+        network: Mapping[str, Any] | None = None,
+        share: bool | None = None,
+        normalise_obs: bool = False,
+        precision: str = "fp32",
+        seed: int = 0,
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision {precision!r} is not known; there are {', '.join(PRECISIONS)}")
+        network = resolve_network(observation_space, network)
+        vector = network["kind"] == "vector" and isinstance(seen_space(observation_space), spaces.Box)
+        if normalise_obs and not vector:
+            raise ValueError("normalise_obs is for vectors; grids and pixels are scaled by their networks")
+        share = network["kind"] != "vector" if share is None else share
+        self.options = {
+            "network": network,
+            "share": share,
+            "normalise_obs": normalise_obs,
+            "precision": precision,
+        }
+        self.device, self.precision = torch.device(device), precision
+        with seeded(seed):
+            self.network = PolicyNetwork(observation_space, action_space, network, share, normalise_obs)
+        self.network.to(self.device)
+        self.distribution = self.network.distribution
+
+    def act(
+        self, obs: Any, *, rng: np.ndarray, first: np.ndarray, memory: Memory = None, explore: bool = True
+    ) -> Decision:
+        seen, mask = self.to_device(obs)
+        if mask is not None and not bool(mask.any(-1).all()):
+            raise ValueError(f"row {int(mask.any(-1).int().argmin())} has no legal action")
+        with torch.inference_mode():
+            params, value = self.forward(seen)
+            described = self.distribution.describe(params, mask)
+            out = torch.cat([described, value[:, None]], dim=-1).cpu().numpy()  # one transfer
+        pi, distribution = out[:, :-1], self.distribution
+        actions, log_prob = distribution.sample(pi, rng) if explore else distribution.best(pi)
+        return Decision(actions, fields={"log_prob": log_prob, "value": out[:, -1]})
+
+    def to_device(self, obs: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """`(what the network sees, action mask or None)` as tensors on the device, in raw dtypes."""
+        seen, mask = split_obs(obs)
+        mask = None if mask is None else torch.as_tensor(np.asarray(mask, bool), device=self.device)
+        return torch.as_tensor(seen, device=self.device), mask
+
+    def forward(self, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`(action parameters, value)` at the actor's precision."""
+        if self.precision == "fp32":
+            return self.network(seen)
+        autocast: AbstractContextManager = torch.autocast(self.device.type, torch.bfloat16)
+        with autocast:
+            return self.network(seen)
+
+    def values(self, seen: torch.Tensor, batch: int = 4096) -> np.ndarray:
+        """The value of each observation, float32 `[B]`, at most `batch` of them at a time."""
+        with torch.inference_mode():
+            parts = [self.forward(x)[1] for x in seen.split(batch)] if len(seen) else [torch.zeros(0)]
+            return torch.cat(parts).cpu().numpy()
+
+    def weights(self) -> dict[str, np.ndarray]:
+        return to_arrays(self.network)
+
+    def load_weights(self, weights: Mapping[str, np.ndarray]) -> None:
+        from_arrays(self.network, weights)
+
+    def spec(self) -> dict[str, Any]:
+        return super().spec() | {"options": self.options}

@@ -1,0 +1,168 @@
+"""Warnings that teach: what the last updates say about a run, and what to try."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean, median
+
+Record = Mapping[str, float]
+"""One line of `metrics.jsonl`: flat numbers by name."""
+
+WINDOW = 30
+"""Updates that a lasting condition must hold for before it is told."""
+NO_EPISODE_STEPS = 3_000
+"""Steps a slot without any finished episode before that is told."""
+REPEAT_AFTER = 100
+"""Updates before a warning is said a second time; each repetition doubles the wait."""
+
+
+def advise(history: Sequence[Record], *, slots: int = 1, replay_ratio: float | None = None) -> dict[str, str]:
+    """What is wrong with a run, by a short name: a sentence each, with what to try.
+
+    `history` is the run's first record followed by the most recent ones, oldest first. `slots` is how many
+    environments were stepped at once, `replay_ratio` the one that was asked for (samples a step).
+    """
+    if not history:
+        return {}
+    found = {
+        "not_finite": _not_finite(history),
+        "entropy": _entropy(history),
+        "explained_variance": _explained_variance(history),
+        "approx_kl": _approx_kl(history),
+        "grad_norm": _grad_norm(history),
+        "replay_ratio": _replay_ratio(history, replay_ratio),
+        "no_episode": _no_episode(history, slots),
+    }
+    return {name: text for name, text in found.items() if text}
+
+
+class Adviser:
+    """Follows a run record by record and says each warning once, then ever more rarely.
+
+    `slots` and `replay_ratio` as in `advise`.
+    """
+
+    def __init__(self, *, slots: int = 1, replay_ratio: float | None = None) -> None:
+        self.slots, self.replay_ratio = slots, replay_ratio
+        self.first: Record | None = None
+        self.recent: deque[Record] = deque(maxlen=WINDOW)
+        self.updates = 0
+        self.due: dict[str, int] = {}
+        self.wait: dict[str, int] = {}
+
+    def read(self, record: Record) -> list[str]:
+        """The warnings to say after this update (mostly none)."""
+        if self.first is None:
+            self.first = record
+        self.recent.append(record)
+        self.updates += 1
+        history = [self.first, *self.recent]
+        return list(self._due(advise(history, slots=self.slots, replay_ratio=self.replay_ratio)))
+
+    def _due(self, found: Mapping[str, str]) -> Iterator[str]:
+        for name, text in found.items():
+            if self.updates < self.due.get(name, 0):
+                continue
+            self.wait[name] = 2 * self.wait[name] if name in self.wait else REPEAT_AFTER
+            self.due[name] = self.updates + self.wait[name]
+            yield text
+
+
+def not_finite(record: Record) -> list[str]:
+    """Names of the learner's numbers that are NaN or infinite.
+
+    What is merely unknown (a return before any episode ended, a variance of nothing) is not among them.
+    """
+    known = ("loss", "entropy", "approx_kl", "grad_norm", "q_mean")
+    return [k for k, v in record.items() if k.endswith(known) and "/" not in k and not math.isfinite(v)]
+
+
+def _not_finite(history: Sequence[Record]) -> str:
+    names = not_finite(history[-1])
+    if not names:
+        return ""
+    return (
+        f"{', '.join(names)} is not a finite number, so what was learned in this update is worthless. "
+        "Go on from the last good checkpoint with a lower agent.lr (a third of it), or with rewards clipped "
+        "or scaled down."
+    )
+
+
+def _entropy(history: Sequence[Record]) -> str:
+    recent, start = _lasting(history, "entropy"), history[0].get("entropy", 0.0)
+    if not recent or min(recent) < 0 or max(recent) > min(0.02 * start, 0.02):
+        return ""  # below zero is a density's entropy, whose size says nothing
+    return (
+        f"entropy collapsed to {recent[-1]:.1g} (it began at {start:.2g}): the policy no longer tries "
+        "anything. Try a higher agent.entropy_coef (0.01 to 0.05) or a lower agent.lr."
+    )
+
+
+def _explained_variance(history: Sequence[Record]) -> str:
+    recent = _lasting(history, "explained_variance")
+    if not recent or max(recent) > 0:
+        return ""
+    return (
+        f"explained_variance has been at most 0 for {len(recent)} updates (now {recent[-1]:.2g}): the value "
+        "network predicts returns no better than a constant. Try smaller rewards (a weight, or clipping), a "
+        "higher agent.value_coef or agent.lr, or a shorter horizon (agent.gamma)."
+    )
+
+
+def _approx_kl(history: Sequence[Record]) -> str:
+    recent = _values(history, "approx_kl")[-5:]
+    if len(recent) < 5 or fmean(recent) < 0.1:
+        return ""
+    return (
+        f"approx_kl is {fmean(recent):.2g} an update (0.003 to 0.03 is usual): the policy moves too far on "
+        "old data. Try a lower agent.lr, fewer agent.epochs, or agent.target_kl=0.03."
+    )
+
+
+def _grad_norm(history: Sequence[Record]) -> str:
+    norms = _values(history, "grad_norm")
+    if len(norms) < 6:
+        return ""
+    usual, last = median(norms[:-1]), min(norms[-2:])
+    if last < 10 or last < 50 * usual:
+        return ""
+    return (
+        f"grad_norm is {last:.3g}, against {usual:.2g} before: the gradients explode. "
+        "Try a lower agent.lr, a lower agent.max_grad_norm, or rewards clipped or scaled down."
+    )
+
+
+def _replay_ratio(history: Sequence[Record], wanted: float | None) -> str:
+    recent = _lasting(history, "replay_ratio")
+    if not recent or not wanted or wanted / 1.5 < recent[-1] < wanted * 1.5:
+        return ""
+    return (
+        f"replay_ratio is {recent[-1]:.3g} samples a step, but {wanted:.3g} was asked for: the learner does "
+        "not get the updates that it should. Try an agent.batch_size and an env.n of which one divides the "
+        "other."
+    )
+
+
+def _no_episode(history: Sequence[Record], slots: int) -> str:
+    last = history[-1]
+    steps = last.get("env_steps", 0) / max(slots, 1)
+    if last.get("episodes", 1) > 0 or steps < NO_EPISODE_STEPS:
+        return ""
+    return (
+        f"no episode finished yet after {steps:,.0f} steps in each of {slots} environments, so there is no "
+        "return to show. Some games are that long; otherwise check that the environment ends, or give it "
+        "a time limit."
+    )
+
+
+def _values(history: Sequence[Record], name: str) -> list[float]:
+    """The recent finite values of one metric, oldest first (the run's first record left out)."""
+    return [r[name] for r in history[1:] if name in r and math.isfinite(r[name])]
+
+
+def _lasting(history: Sequence[Record], name: str) -> list[float]:
+    """The metric's last `WINDOW` values, or nothing where there are not yet so many."""
+    values = _values(history, name)[-WINDOW:]
+    return values if len(values) == WINDOW else []

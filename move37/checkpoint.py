@@ -1,0 +1,171 @@
+"""Checkpoints of a run: whole or not there, the last two kept, no pickle.
+
+checkpoints/<env_steps>/        everything: tree.json, arrays.safetensors, and `actor/`
+checkpoints/best-<env_steps>/   `actor/` only: the weights that act, and how to build who uses them
+checkpoints/segments/           immutable chunks that several checkpoints share
+checkpoints/last, best          links
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from move37.errors import RunError, UserError
+from rollouts.storage import TREE, load_tree, save_tree, segment_names, sync_to_disk
+
+FORMAT = 1
+KEPT = 2
+
+
+class CheckpointFolder:
+    """The `checkpoints/` of the run at `run`."""
+
+    def __init__(self, run: Path):
+        self.run = run
+        self.folder = run / "checkpoints"
+        self.segments = self.folder / "segments"
+
+    def save(self, step: int, state: Mapping[str, Any], actor: Mapping[str, Any]) -> None:
+        """Write everything as checkpoint `step`, point `last` at it, and drop all but the newest two.
+
+        Raises `RunError` when the disk is full; earlier checkpoints are then as they were.
+        """
+        with self._whole(str(step)) as beside:
+            save_tree(beside, {"format": FORMAT, **state}, self.segments)
+            _save_actor(beside, actor)
+        self._link("last", str(step))
+        for name in self.whole()[:-KEPT]:
+            shutil.rmtree(self.folder / name)
+        self._drop_segments()
+
+    def save_best(self, step: int, actor: Mapping[str, Any]) -> None:
+        """Write the acting weights alone and point `best` at them (`RunError` as in `save`)."""
+        name = f"best-{step}"
+        with self._whole(name) as beside:
+            _save_actor(beside, actor)
+        self._link("best", name)
+        for old in self.folder.glob("best-*"):
+            if old.name != name:
+                shutil.rmtree(old)
+
+    def load(self) -> dict[str, Any] | None:
+        """The state in the newest whole checkpoint; None where the run has none yet.
+
+        Raises `UserError` where it is damaged or no checkpoint of ours, and says how to go on.
+        """
+        name = self.newest()
+        if name is None:
+            return None
+        try:
+            state = load_tree(self.folder / name, self.segments)
+        except ValueError as error:
+            raise UserError(f"{error}; {self._cure(name)}") from None
+        if not isinstance(state, dict) or state.get("format") != FORMAT:
+            raise UserError(f"{self.folder / name}: no checkpoint of format {FORMAT}; {self._cure(name)}")
+        return state
+
+    def load_actor(self, name: str = "last") -> dict[str, Any]:
+        """`{"spec", "weights"}` of the agent in checkpoint `name` (`last`, `best`, or env steps).
+
+        Raises `UserError` where it is missing or damaged.
+        """
+        found = self.newest() if name == "last" else name
+        if found is None or not (self.folder / found).is_dir():
+            raise UserError(
+                f"{self.folder}: no checkpoint '{name}'; there is: {', '.join(self.names()) or 'none'}"
+            )
+        try:
+            actor = load_tree(self.folder / found / "actor")
+        except ValueError as error:
+            raise UserError(f"{error}; other checkpoints: {', '.join(self.names()) or 'none'}") from None
+        if not isinstance(actor, dict) or not isinstance(actor.get("spec"), dict) or "weights" not in actor:
+            raise UserError(f"{self.folder / found / 'actor'}: no agent of ours")
+        return actor
+
+    def whole(self) -> list[str]:
+        """The names (env steps) of the whole checkpoints, oldest first."""
+        names = (p.name for p in self.folder.glob("*") if p.name.isdecimal() and p.is_dir())
+        return sorted(names, key=int)
+
+    def newest(self) -> str | None:
+        """What `last` points at; the newest whole one where the link is gone."""
+        link = self.folder / "last"
+        if link.is_dir():
+            return link.resolve().name
+        return next(reversed(self.whole()), None)
+
+    def names(self) -> list[str]:
+        """All that can be asked for: env steps, oldest first, then `last` and `best` where there are such."""
+        return self.whole() + [n for n in ("last", "best") if (self.folder / n).is_dir()]
+
+    @contextmanager
+    def _whole(self, name: str) -> Iterator[Path]:
+        """A folder to write in, which becomes `name` at the end, or vanishes on any error."""
+        beside, path, old = (self.folder / n for n in (f".tmp-{name}", name, f".old-{name}"))
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for leftover in (beside, old):
+                shutil.rmtree(leftover, ignore_errors=True)
+            beside.mkdir()
+            yield beside
+            sync_to_disk(beside)
+            if path.exists():
+                path.rename(old)
+            beside.rename(path)
+            sync_to_disk(self.folder)
+            shutil.rmtree(old, ignore_errors=True)
+        except (OSError, SafetensorError) as error:
+            raise RunError(self._failure(error)) from error
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+
+    def _failure(self, error: Exception) -> str:
+        self._drop_segments()
+        good = self.newest()
+        kept = f"the last good one is {self.folder / good}" if good else "there is none before it"
+        reason = getattr(error, "strerror", None) or str(error)
+        return (
+            f"{self.folder}: a checkpoint could not be written ({reason}); {kept}. "
+            f"Free some room, then go on with: move37 train --resume {self.run}"
+        )
+
+    def _link(self, link: str, name: str) -> None:
+        beside = self.folder / f".{link}"
+        beside.unlink(missing_ok=True)
+        beside.symlink_to(name)
+        os.replace(beside, self.folder / link)
+        sync_to_disk(self.folder)
+
+    def _drop_segments(self) -> None:
+        """Delete the segments that no kept checkpoint lists (all stay where a list cannot be read)."""
+        try:
+            listed = {
+                s
+                for n in self.whole()
+                for s in segment_names(json.loads((self.folder / n / TREE).read_text()))
+            }
+        except (OSError, ValueError):
+            return
+        for file in self.segments.glob("*.safetensors"):
+            if file.stem not in listed:
+                file.unlink()
+
+    def _cure(self, name: str) -> str:
+        older = [n for n in self.whole() if n != name]
+        if older:
+            return f"remove {self.folder / name} and resume again to go on from {older[-1]} env steps"
+        return f"remove {self.folder / name} and resume again to start from the beginning"
+
+
+def _save_actor(folder: Path, actor: Mapping[str, Any]) -> None:
+    (folder / "actor").mkdir()
+    save_tree(folder / "actor", actor)
+    sync_to_disk(folder / "actor")

@@ -1,0 +1,330 @@
+"""The command line. Nothing heavy is imported before a command runs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import json as json_text
+import math
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from move37.run import Run
+    from move37.watch import Moment
+
+app = typer.Typer(
+    name="move37",
+    help="Train agents, and look at what they learned.",
+    epilog="Example: move37 train configs/train/ppo_cartpole.yaml",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/demo.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for a machine.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Follow import paths in a run folder: they run its code.")
+]
+Explore = Annotated[
+    bool | None,
+    typer.Option(
+        "--explore/--no-explore", help="Act as in training, or the best known. [default: as evaluated]"
+    ),
+]
+Seed = Annotated[int | None, typer.Option(min=0, metavar="N", help="Names the episodes that are played.")]
+Checkpoint = Annotated[str, typer.Option(metavar="NAME", help="last, best, or a number of env steps.")]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, 1 for a failure while running, 2 for bad input."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return app(arguments or ["--help"], prog_name="move37", standalone_mode=False) or 0
+    except BrokenPipeError:  # the reader left, as in `move37 envs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (KeyboardInterrupt, typer.Abort) as stop:  # typer makes the one into the other, as its cause
+        return tell(str(stop.__cause__ or stop) or "stopped", 130)
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        return explain(error)
+
+
+def explain(error: Exception) -> int:
+    """One line on stderr for what went wrong; returns the exit code."""
+    from move37.errors import RunError, UserError
+
+    if hasattr(error, "format_message"):  # typer's own: bad usage of a command
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "move37"
+        return tell(f"{error.format_message().rstrip('.')} (see {command} --help)", 2)
+    if isinstance(error, UserError):
+        return tell(str(error), 2)
+    if isinstance(error, RunError):
+        return tell(str(error), 1)
+    if isinstance(error, OSError) and error.strerror:
+        file = f"{error.filename}: " if error.filename else ""
+        return tell(f"{file}{error.strerror} (--debug shows the traceback)", 1)
+    said = " ".join(str(error).split()) or "no message"
+    return tell(f"{type(error).__name__}: {said} (--debug shows the traceback)", 1)
+
+
+def tell(text: str, code: int) -> int:
+    """`move37: text` on stderr; returns `code`."""
+    print("\n".join(f"move37: {line}" for line in text.splitlines()), file=sys.stderr)
+    return code
+
+
+def print_json(data: Any) -> None:
+    """One JSON object on stdout; what is not a finite number is null."""
+    print(json_text.dumps(_finite(data)))
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {str(k): _finite(v) for k, v in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_finite(v) for v in data]
+    if isinstance(data, Path):
+        return str(data)
+    return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"move37 {version('move37')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog="Example: move37 train configs/train/ppo_breakout.yaml agent.lr=1e-3 --out runs/fast")
+def train(
+    config: Annotated[str | None, typer.Argument(metavar="CONFIG", help="A YAML file.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY.SUB=VALUE", help="Put in place of the file's.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The run folder. [default: runs/<config's name>]")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with this run.")] = None,
+    trust: Trust = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train an agent, or go on with a run."""
+    from move37.dashboard import choose_observer
+    from move37.errors import UserError
+
+    words = [w for w in [config, *(overrides or [])] if w is not None]
+    if resume is None and (not words or "=" in words[0]):
+        raise UserError("train needs a config, such as configs/train/ppo_cartpole.yaml, or --resume RUN")
+    if resume is not None and (out is not None or any("=" not in w for w in words)):
+        raise UserError(
+            "--resume RUN goes on with the run's own config and folder: give no CONFIG and no --out"
+        )
+    observer = choose_observer(json=json)
+    run = _train(words, out, resume, observer, trust)
+    if json:
+        done = observer.summaries
+        print_json({"run": run.path, **done[0]} if not run.config.seeds else {"run": run.path, "seeds": done})
+
+
+def _train(words: list[str], out: Path | None, resume: Path | None, observer: Any, trust: bool) -> Run:
+    from move37 import loop
+
+    if resume is not None:
+        return loop.resume(resume, observer=observer, trust=trust, overrides=words)
+    return loop.train(words[0], words[1:], out=out, observer=observer)
+
+
+@app.command("eval", epilog="Example: move37 eval runs/demo --episodes 500 --json")
+def evaluate(
+    run: RunFolder,
+    episodes: Annotated[int, typer.Option(min=1, metavar="N", help="Whole fresh episodes to play.")] = 100,
+    checkpoint: Checkpoint = "last",
+    explore: Explore = None,
+    seed: Seed = None,
+    trust: Trust = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure a trained agent on fresh episodes."""
+    options = {} if seed is None else {"seed": seed}
+    result = _load(run, trust).evaluate(episodes, checkpoint=checkpoint, explore=explore, **options)
+    if json:
+        print_json({"run": run, "checkpoint": checkpoint, **result})
+        return
+    low, high = result["interval"]
+    print(f"{run}: mean return {result['mean_return']:.4g} [{low:.4g}, {high:.4g}] (95 % interval)")
+    print(f"{result['episodes']} episodes of {result['mean_length']:.4g} steps, checkpoint {checkpoint}")
+
+
+@app.command(epilog="Example: move37 watch runs/demo --gif breakout.gif")
+def watch(
+    run: RunFolder,
+    episodes: Annotated[int, typer.Option(min=1, metavar="N", help="Whole episodes to play.")] = 1,
+    gif: Annotated[Path | None, typer.Option(metavar="FILE", help="Record to this GIF.")] = None,
+    mp4: Annotated[Path | None, typer.Option(metavar="FILE", help="Record to this video.")] = None,
+    speed: Annotated[
+        float, typer.Option(min=0.01, metavar="X", help="1 is natural; 4 is four times as fast.")
+    ] = 1.0,
+    checkpoint: Checkpoint = "last",
+    explore: Explore = None,
+    seed: Seed = None,
+    trust: Trust = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Watch a trained agent play, and record it."""
+    from contextlib import ExitStack
+
+    from move37.errors import UserError
+    from move37.record import Recording
+    from move37.watch import frames_per_second, play, watchable
+
+    loaded = _load(run, trust)
+    agent, explore = loaded.agent_at(checkpoint), loaded.explores(explore)
+    env, undrawn = watchable(loaded)
+    if undrawn and (gif or mp4):
+        raise UserError(f"{gif or mp4}: nothing to record: {undrawn}")
+    fps = frames_per_second(env)
+    with ExitStack() as stack:
+        stack.callback(env.close)
+        recordings = [stack.enter_context(Recording(path, fps)) for path in (gif, mp4) if path]
+        moments = play(agent, env, episodes=episodes, seed=seed or 0, explore=explore)
+        returns = []
+        for moment in _shown(moments, fps * speed, json):
+            for recording in recordings:
+                if moment.picture is not None and not isinstance(moment.picture, str):
+                    recording.add(moment.picture)
+            if moment.ended:
+                returns.append(moment.total)
+    if json:
+        print_json({"run": run, "episodes": episodes, "returns": returns, "gif": gif, "mp4": mp4})
+    for path in (gif, mp4):
+        if path and not json:
+            print(f"wrote {path} ({path.stat().st_size / 1e6:.2f} MB)")
+
+
+def _shown(moments: Iterator[Moment], fps: float, json: bool) -> Iterator[Moment]:
+    """The moments, told as suits stdout: not at all with `json`, lines in a pipe, pictures in a terminal."""
+    from rich.console import Console
+
+    from move37.watch import show_lines, show_pictures
+
+    console = Console(highlight=False)
+    if json:
+        return moments
+    if console.is_terminal and not console.is_dumb_terminal:
+        return show_pictures(moments, console, fps)
+    return show_lines(moments, sys.stdout)
+
+
+def _load(path: Path, trust: bool) -> Run:
+    from move37.run import Run
+
+    return Run.load(path, trust=trust)
+
+
+@app.command(epilog="Example: move37 envs arcade")
+def envs(
+    pattern: Annotated[str, typer.Argument(help="Only ids with this in them (* is anything).")] = "",
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the environments, a line each."""
+    from envs import names
+    from move37.errors import UserError
+
+    found = {name: about for name, about in names().items() if _matches(name, pattern)}
+    if not found:
+        raise UserError(f"no environment matches '{pattern}' (move37 envs lists all)")
+    _print_list(found, json)
+
+
+@app.command(epilog="Example: move37 agents")
+def agents(json: Json = False, debug: Debug = False) -> None:
+    """List the agents, a line each."""
+    from move37.registry import AGENTS
+
+    _print_list({name: entry.about for name, entry in AGENTS.items()}, json)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    from fnmatch import fnmatchcase
+
+    return fnmatchcase(name.lower(), f"*{pattern.lower()}*")
+
+
+def _print_list(found: dict[str, str], json: bool) -> None:
+    if json:
+        print_json(found)
+        return
+    width = min(max(map(len, found)), 36)
+    for name, about in found.items():
+        print(f"{name:<{width}}  {about}".rstrip())
+
+
+@app.command(epilog="Example: move37 compare runs/dqn runs/rainbow --out compare.png")
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN", help="Run folders, or folders of runs or seeds.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The curves, as PNG.")] = Path("compare.png"),
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compare runs or seeds: a table and curves.
+
+    Scores are interquartile means over seeds with stratified bootstrap 95 % intervals.
+    """
+    from move37.compare import as_dicts, draw
+    from move37.compare import compare as compare_runs
+    from move37.errors import UserError
+
+    if out.suffix.lower() != ".png":
+        raise UserError(f"--out {out}: the curves are a .png")
+    rows, traces = compare_runs(runs)
+    draw(traces, out)
+    if json:
+        print_json({"rows": as_dicts(rows), "figure": out})
+        return
+    _print_table(rows)
+    print(f"wrote {out}")
+
+
+def _print_table(rows: list[Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from move37.plots import short
+    from move37.progress import clock
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name, side in (("task", "left"), ("run", "left"), ("seeds", "right"), ("return", "right")):
+        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    for name in ("95 % interval", "env steps", "time"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        interval = f"[{row.low:.3g}, {row.high:.3g}]" if math.isfinite(row.low) else "–"
+        cells = (str(row.runs), f"{row.score:.4g}", interval, short(row.env_steps), clock(row.seconds))
+        table.add_row(row.task, row.group, *cells)
+    Console(highlight=False, markup=False).print(table)
+    print("return: interquartile mean over seeds of the last evaluation (or of the last training episodes)")

@@ -1,0 +1,337 @@
+"""A config: one YAML file a run, strict. What does not fit is told in one line with its key and its cure."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import json
+import re
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
+
+from move37.errors import UserError
+from move37.registry import agent_class, preset
+from move37.yaml_text import dump_yaml, parse_yaml
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class Section(BaseModel):
+    """A part of a config: frozen, typed without conversion, no other keys than its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Named(Section):
+    """A section whose further keys are the options of what it names."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class EnvConfig(Named):
+    """What is played: an id of `envs.make`, `n` slots, and the environment's own options."""
+
+    id: str
+    n: Count = 1
+
+
+class AgentConfig(Named):
+    """Who learns: a short name (see `move37 agents`) or `package.module:Class`, and its options."""
+
+    kind: str
+
+
+class SamplerConfig(Section):
+    """Who plays: `workers` Ray actors that share the `n` slots; 0 = this process."""
+
+    workers: Annotated[int, Field(ge=0)] = 0
+
+
+class Budget(Section):
+    """When to stop: at whichever is reached first."""
+
+    env_steps: Count | None = None
+    seconds: Seconds | None = None
+    """Seconds of collecting, learning, evaluating and saving, over all resumes."""
+    target_return: float | None = None
+    """The mean raw return of the last 100 finished training episodes (not before there are 100)."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Budget:
+        if self.env_steps is None and self.seconds is None and self.target_return is None:
+            raise ValueError("needs at least one of env_steps, seconds, target_return")
+        return self
+
+
+class Evaluate(Section):
+    """Evaluation beside training, in fresh environments whose seeds are the same each time."""
+
+    every: Count | None = None
+    """Env steps between evaluations; without it there are none."""
+    episodes: Count = 100
+    explore: bool = False
+    """Actions as in training (sampled, or with exploration) rather than the best known."""
+
+
+class Checkpoints(Section):
+    """How often everything is saved: every so many env steps where `every` is given, else by the clock."""
+
+    every: Count | None = None
+    every_seconds: Seconds = 300.0
+
+
+class Log(Section):
+    """How often a line of metrics is written: means over the updates since the last."""
+
+    every: Annotated[int, Field(ge=0)] = 1000
+    """Env steps between two lines; 0: a line an update."""
+
+
+class Cluster(Section):
+    """The Ray cluster for `workers`: `none` starts one on this machine, `auto` and `host:port` join one."""
+
+    address: str = "none"
+
+
+class Config(Section):
+    """A run, whole: see the docstrings of its sections. Made by `load_config` or `make_config`."""
+
+    format: Literal[1] = 1
+    seed: Seed = 0
+    seeds: list[Seed] = Field(default_factory=list)
+    """Train each of these, in `<run>/seed-<s>`; empty: `seed` alone."""
+    device: str = "auto"
+    env: EnvConfig
+    agent: AgentConfig
+    reward: dict[str, float | dict[str, Any]] = Field(default_factory=lambda: {"env": 1.0})
+    sampler: SamplerConfig = SamplerConfig()
+    budget: Budget
+    evaluate: Evaluate = Evaluate()
+    checkpoint: Checkpoints = Checkpoints()
+    log: Log = Log()
+    cluster: Cluster = Cluster()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_of_seed_and_seeds(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and "seed" in data and data.get("seeds"):
+            raise ValueError("give either seed or seeds, not both")
+        return data
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError("must be different from each other")
+        return seeds
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, device: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+            raise ValueError("must be auto, cpu, cuda or cuda:<index>")
+        return device
+
+    def plain(self) -> dict[str, Any]:
+        """The config as nested dicts, defaults filled in; `seed` or `seeds`, whichever holds."""
+        data = self.model_dump(exclude_none=True) | {
+            "env": self.env.model_dump(),
+            "agent": self.agent.model_dump(),
+        }
+        data.pop("seed" if self.seeds else "seeds")
+        return data
+
+    def to_yaml(self) -> str:
+        """The config as YAML, defaults filled in; `load_config` reads it back equal."""
+        return dump_yaml(self.plain())
+
+    def for_seed(self, seed: int) -> Config:
+        """The same run with one seed."""
+        return self.model_copy(update={"seed": seed, "seeds": []})
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """The config in the YAML file at `path`, with `overrides` such as `agent.lr=1e-3` put in.
+
+    Raises `UserError`, one line a problem, that names the file (or override), the key and its cure.
+    """
+    return make_config(read_yaml(path), overrides, where=str(path))
+
+
+def make_config(data: Any, overrides: Sequence[str] = (), where: str = "config") -> Config:
+    """The config in nested dicts, checked wholly: the agent's options against its signature too."""
+    data = _with_overrides(data, overrides, where)
+    config = parse_config(data, where, overrides)
+    options = _agent_options(config, where, overrides)
+    return config.model_copy(update={"agent": AgentConfig(kind=config.agent.kind, **options)})
+
+
+def parse_config(data: Any, where: str, overrides: Sequence[str] = ()) -> Config:
+    """The config in nested dicts, without a look at the agent's options (so that no code is imported)."""
+    if not isinstance(data, Mapping):
+        raise UserError(
+            f"{where}: a config is a mapping of keys such as env, agent and budget, not {data!r:.40}"
+        )
+    try:
+        return Config.model_validate(dict(data))
+    except ValidationError as error:
+        raise UserError(_explain(error, Config, (), where, overrides)) from None
+
+
+def read_yaml(path: str | Path) -> Any:
+    """The plain data of the file at `path` (`UserError` where it cannot be read or is not YAML)."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not YAML: the file is not text") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    return parse_yaml(text, str(path))
+
+
+def _with_overrides(data: Any, overrides: Sequence[str], where: str) -> Any:
+    if overrides and not isinstance(data, Mapping):
+        return data
+    for override in overrides:
+        data = _put(data, override, where)
+    return data
+
+
+def _put(data: Mapping[str, Any], override: str, where: str) -> dict[str, Any]:
+    """`data` with one `key.sub=value` put in; what it does not touch is shared."""
+    key, equals, text = override.partition("=")
+    path = key.strip().split(".")
+    if not equals or not all(path):
+        raise UserError(f"override '{override}': reads like agent.lr=1e-3")
+    value = parse_yaml(text, f"override '{override}'")
+    top = node = dict(data)
+    for i, name in enumerate(path[:-1]):
+        below = node.get(name)
+        if below is not None and not isinstance(below, Mapping):
+            raise UserError(
+                f"override '{override}': {'.'.join(path[: i + 1])} is {below!r} in {where}: it has no keys"
+            )
+        node[name] = node = dict(below or {})
+    node[path[-1]] = value
+    if path == ["seed"]:
+        top.pop("seeds", None)
+    if path == ["seeds"]:
+        top.pop("seed", None)
+    return top
+
+
+def _agent_options(config: Config, where: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """The agent's options, checked against its keyword-only signature, defaults filled in."""
+    try:
+        kind = agent_class(config.agent.kind)
+    except UserError as error:
+        raise UserError(f"{_source(('agent', 'kind'), where, overrides)}: agent.kind: {error}") from None
+    model = options_model(kind)
+    given = preset(config.agent.kind) | config.agent.options
+    try:  # as JSON, in which a list may stand for a tuple but "1" never for 1
+        options = model.model_validate_json(json.dumps(given))
+    except ValidationError as error:
+        raise UserError(_explain(error, model, ("agent",), where, overrides)) from None
+    except TypeError as error:
+        raise UserError(f"{where}: agent: only plain data can be an option ({error})") from None
+    return json.loads(json.dumps(options.model_dump()))
+
+
+def options_model(kind: type) -> type[BaseModel]:
+    """A pydantic model of an agent's keyword-only parameters, `seed` and `device` aside."""
+    init = vars(kind).get("__init__", kind.__init__)  # type: ignore[misc]
+    hints = typing.get_type_hints(init)
+    fields: dict[str, Any] = {}
+    for name, parameter in inspect.signature(init).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in ("seed", "device"):
+            default = ... if parameter.default is parameter.empty else parameter.default
+            fields[name] = (hints.get(name, Any), default)
+    return create_model(
+        f"{kind.__name__} options", __config__=ConfigDict(extra="forbid", strict=True), **fields
+    )
+
+
+def _explain(
+    error: ValidationError, model: type[BaseModel], at: tuple[str, ...], where: str, overrides: Sequence[str]
+) -> str:
+    """One line a problem."""
+    lines: dict[str, str] = {}
+    for problem in error.errors(include_url=False):
+        path = at + tuple(str(part) for part in _plain_path(problem["loc"]))
+        key = ".".join(path)
+        if problem["type"] == "extra_forbidden":
+            message = f"unknown key{_nearest(path, model, at)}"
+        elif problem["type"] == "missing":
+            message = "is missing"
+        else:
+            said = problem["msg"].removeprefix("Value error, ")
+            message = re.sub(r"^Input should be( a valid dictionary or instance of .*)?", _must_be, said)
+            if message is not said and problem["type"] != "value_error":
+                message += f", not {problem['input']!r:.60}"
+        start = f"{_source(path, where, overrides)}: {key}: " if key else f"{where}: "
+        lines.setdefault(key, start + message)
+    return "\n".join(lines.values())
+
+
+def _must_be(match: re.Match[str]) -> str:
+    return "must be a mapping of keys" if match[1] else "must be"
+
+
+def _plain_path(loc: tuple[Any, ...]) -> list[Any]:
+    """A pydantic location without the parts that name the arms of a union."""
+    arms = re.compile(
+        r"(float|int|str|bool|none|dict\[|list\[|tuple\[|constrained-|literal\[|function-|Mapping)"
+    )
+    return [part for i, part in enumerate(loc) if i == 0 or not (isinstance(part, str) and arms.match(part))]
+
+
+def _nearest(path: tuple[str, ...], model: type[BaseModel], at: tuple[str, ...]) -> str:
+    """The right key that is nearest to an unknown one: in its own section, else anywhere."""
+    here = model
+    for name in path[len(at) : -1]:
+        here = here.model_fields[name].annotation  # type: ignore[assignment]
+    siblings = list(here.model_fields)
+    near = difflib.get_close_matches(path[-1], siblings, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean '{'.'.join((*path[:-1], near[0]))}'?"
+    elsewhere = {name.rsplit(".")[-1]: name for name in _all_keys(Config)}
+    near = difflib.get_close_matches(path[-1], elsewhere, n=1, cutoff=0.8)
+    if near:
+        return f"; did you mean '{elsewhere[near[0]]}'?"
+    return f"; the keys here are {', '.join(siblings)}"
+
+
+def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    keys = []
+    for name, field in model.model_fields.items():
+        keys.append(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys += _all_keys(field.annotation, f"{prefix}{name}.")
+    return keys
+
+
+def _source(path: tuple[str, ...], where: str, overrides: Sequence[str]) -> str:
+    """Where a key came from: the override that set it, else the file."""
+    for override in reversed(overrides):
+        key = tuple(override.partition("=")[0].strip().split("."))
+        if path[: len(key)] == key[: len(path)]:
+            return f"override '{override}'"
+    return where

@@ -1,0 +1,224 @@
+"""What a person sees while a run trains: a live dashboard in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
+
+import numpy as np
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from move37.observer import Observer
+from move37.plots import chart, short, sparkline
+from move37.progress import Progress, clock
+from move37.stats import smooth
+
+REFRESH_SECONDS = 0.25
+LINE_SECONDS = 5.0
+COST = 0.01
+"""Share of time that drawing may take at most."""
+PHASE_COLOURS = {"collect": "cyan", "learn": "magenta", "evaluate": "yellow", "checkpoint": "green"}
+
+
+def choose_observer(*, json: bool = False) -> Dashboard | Lines:
+    """What suits stdout: live in a terminal, lines in a pipe, lines on stderr with `json`."""
+    if json:
+        return Lines(sys.stderr)
+    console = Console(highlight=False)
+    return Dashboard(console) if console.is_terminal and not console.is_dumb_terminal else Lines(sys.stdout)
+
+
+class Dashboard(Observer):
+    """An observer that redraws one panel, never more often than every 0.25 s nor for over 1 % of the time."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.console, self.clock = console, clock
+        self.progress = Progress()
+        self.summaries: list[dict[str, Any]] = []
+        self.live: Live | None = None
+        self.next_draw = 0.0
+
+    def start(self, info: Mapping[str, Any]) -> None:
+        """Begin to draw."""
+        self.progress = Progress()
+        self.progress.start(info, self.clock())
+        self.live = Live(console=self.console, auto_refresh=False, vertical_overflow="crop")
+        self.live.start()
+        self._draw()
+
+    def update(self, record: Mapping[str, float]) -> None:
+        """Take in one line of metrics."""
+        now = self.clock()
+        self.progress.update(record, now)
+        if now >= self.next_draw:
+            self._draw()
+
+    def warn(self, text: str) -> None:
+        """Show a warning among the last three."""
+        self.progress.warnings.append(text)
+        self._draw()
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Draw a last time, then the curve and what is next."""
+        self.summaries.append(dict(summary))
+        self._draw()
+        self.close()
+        self.console.print(closing(self.progress, summary), highlight=False, markup=False)
+
+    def close(self) -> None:
+        """Give the terminal back (also after a failure)."""
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
+
+    def _draw(self) -> None:
+        if self.live is None:
+            return
+        begin = self.clock()
+        self.live.update(panel(self.progress), refresh=True)
+        end = self.clock()
+        self.next_draw = end + max(REFRESH_SECONDS, (end - begin) / COST)
+
+
+class Lines(Observer):
+    """An observer that writes a plain line every few seconds, at each evaluation, and at the end."""
+
+    def __init__(self, out: TextIO, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.out, self.clock = out, clock
+        self.progress = Progress()
+        self.summaries: list[dict[str, Any]] = []
+        self.next_line = 0.0
+
+    def start(self, info: Mapping[str, Any]) -> None:
+        """Say what is trained and where it goes."""
+        self.progress = Progress()
+        self.progress.start(info, self.clock())
+        self._say(title(self.progress))
+        self.next_line = self.clock() + LINE_SECONDS
+
+    def update(self, record: Mapping[str, float]) -> None:
+        """Take in one line of metrics; say it when a line is due."""
+        now = self.clock()
+        self.progress.update(record, now)
+        if now >= self.next_line or "eval/return" in record:
+            self._say(line(self.progress))
+            self.next_line = now + LINE_SECONDS
+
+    def warn(self, text: str) -> None:
+        """Say a warning at once."""
+        self._say(f"warning: {text}")
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """The last line, the curve and what is next (the curve only on stdout)."""
+        self.summaries.append(dict(summary))
+        self._say(line(self.progress))
+        if self.out is not sys.stderr:
+            self._say(closing(self.progress, summary))
+
+    def _say(self, text: str) -> None:
+        print(text, file=self.out, flush=True)
+
+
+def title(progress: Progress) -> str:
+    """`ppo on arcade/Breakout-v1 · runs/demo`."""
+    info = progress.info
+    return f"{info.get('agent', 'agent')} on {info.get('env', 'env')} · {info.get('path', '')}".rstrip(" ·")
+
+
+def line(progress: Progress) -> str:
+    """All that matters in one line of plain text."""
+    record, parts = progress.record, [steps(progress)]
+    if progress.share is not None:
+        parts.append(f"{progress.share:.0%}")
+    parts.append(f"return {number(record.get('return'))}")
+    if progress.evaluations.y:
+        parts.append(f"evaluation {number(progress.evaluations.y[-1])}")
+    parts += [f"{progress.rate:,.0f} steps/s", f"{clock(progress.seconds_left)} left"]
+    return " · ".join(parts)
+
+
+def steps(progress: Progress) -> str:
+    """`1.2M of 2M steps`, or of the seconds that it may take."""
+    budget, done = progress.info.get("budget", {}), short(progress.record.get("env_steps", 0))
+    if budget.get("env_steps"):
+        return f"{done} of {short(budget['env_steps'])} steps"
+    if budget.get("seconds"):
+        return f"{done} steps, {clock(progress.spent)} of {clock(budget['seconds'])}"
+    return f"{done} steps"
+
+
+def number(value: float | None) -> str:
+    """A number as short as it reads well; `–` for what is not known."""
+    return short(value) if value is not None and np.isfinite(value) else "–"
+
+
+def panel(progress: Progress) -> RenderableType:
+    """The dashboard as it stands."""
+    rows: list[RenderableType] = [_bar(progress), _returns(progress), _times(progress), _metrics(progress)]
+    rows += [Text(f"! {text}", style="yellow") for text in progress.warnings]
+    return Panel(
+        Group(*rows), title=Text(title(progress), style="bold"), title_align="left", border_style="dim"
+    )
+
+
+def _bar(progress: Progress) -> RenderableType:
+    share = progress.share
+    grid = Table.grid(padding=(0, 1), expand=True)
+    grid.add_column(ratio=1)
+    for _ in range(3):
+        grid.add_column(justify="right", no_wrap=True)
+    bar = ProgressBar(total=1.0, completed=share or 0.0, pulse=share is None, complete_style="cyan")
+    percent = Text("" if share is None else f"{share:.0%}", style="bold")
+    times = f"{clock(progress.elapsed)} gone, {clock(progress.seconds_left)} left"
+    grid.add_row(bar, percent, Text(steps(progress)), Text(times, style="dim"))
+    return grid
+
+
+def _returns(progress: Progress) -> Text:
+    text = Text(no_wrap=True, overflow="ellipsis")
+    text.append("return ", style="dim")
+    text.append(f"{number(progress.record.get('return')):>6} ", style="bold green")
+    text.append(sparkline(progress.returns.arrays()[1], 28), style="green")
+    if progress.evaluations.y:
+        best = max(progress.evaluations.y)
+        text.append("  evaluation ", style="dim")
+        text.append(f"{number(progress.evaluations.y[-1])}")
+        text.append(f" (best {number(best)})", style="dim")
+    length, episodes = progress.record.get("length"), progress.record.get("episodes", 0)
+    text.append(f"  length {number(length)}  episodes {number(episodes)}", style="dim")
+    return text
+
+
+def _times(progress: Progress) -> Text:
+    text = Text(no_wrap=True, overflow="ellipsis")
+    text.append(f"{progress.rate:,.0f} steps/s ", style="bold")
+    for phase, share in progress.time_shares.items():
+        if share >= 0.01:
+            blocks = "█" * max(round(16 * share), 1)
+            text.append(f" {blocks}", style=PHASE_COLOURS.get(phase, "blue"))
+            text.append(f" {phase} {share:.0%}", style="dim")
+    return text
+
+
+def _metrics(progress: Progress) -> Text:
+    text = Text(no_wrap=True, overflow="ellipsis")
+    for name, value in progress.telling.items():
+        text.append(f"{name} ", style="dim")
+        text.append(f"{number(value)}  ")
+    return text
+
+
+def closing(progress: Progress, summary: Mapping[str, Any]) -> str:
+    """The curve of the run, and the commands that come next."""
+    x, y = progress.returns.arrays()
+    curve = chart(x, smooth(y, max(len(y) // 50, 1)), x_name="env steps", y_name="return")
+    path = summary.get("path") or progress.info.get("path", "RUN")
+    took = f"{steps(progress)} in {clock(progress.elapsed)}"
+    return f"\n{curve}\n\n{took}. Next: move37 watch {path}   move37 eval {path}"

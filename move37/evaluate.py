@@ -1,0 +1,42 @@
+"""How good an agent is: whole fresh episodes, their mean return, and how sure we are of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from envs.base import BatchEnv
+from move37.stats import bootstrap_interval, mean
+from rollouts.agent import Agent
+from rollouts.sampler import Sampler
+
+SEED = 1_000_003
+"""Seed of evaluations, beside training and after: the same episodes each time."""
+SLOTS = 128
+"""Most environments that an evaluation steps at once."""
+
+
+def evaluate(
+    agent: Agent, env: BatchEnv, *, episodes: int, explore: bool = False, seed: int = SEED
+) -> dict[str, Any]:
+    """Play `episodes` whole episodes, named by `seed`, and sum them up in plain numbers.
+
+    Gives `mean_return` of the environment's own, raw rewards, its 95 % bootstrap `interval` [low, high],
+    `episodes`, `returns` (a list, one an episode), `mean_length`, and `success` (a share) where the
+    environment knows it.
+    """
+    rollout = Sampler(env, seed=seed).collect(agent, episodes=episodes, explore=explore, keep_obs=False)
+    ended = rollout.ended
+    returns = np.asarray(ended["return"], np.float64)
+    low, high = bootstrap_interval([returns], mean)
+    out = {
+        "mean_return": float(returns.mean()),
+        "interval": [float(low), float(high)],
+        "episodes": len(returns),
+        "mean_length": float(np.mean(ended["length"])),
+        "returns": returns.tolist(),
+    }
+    if "success" in ended:
+        out["success"] = float(np.mean(ended["success"]))
+    return out

@@ -1,0 +1,345 @@
+"""The loop: collect, reward, learn, sync; log, evaluate, checkpoint. The same for every learner there is."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from move37.advice import Adviser
+from move37.build import build, make_env
+from move37.config import Config, load_config, make_config
+from move37.errors import RunError, UserError
+from move37.evaluate import SLOTS, evaluate
+from move37.logs import MetricsLog
+from move37.observer import Observer
+from move37.run import CONFIG, Run
+from move37.tally import WINDOW, Tally
+from rollouts.fleet import FleetError
+
+EVALUATED = {"length": "mean_length", "success": "success"}
+"""What an evaluation gives beside returns: its name in a line of metrics, and in `evaluate`."""
+
+
+def train(
+    config: Config | Mapping[str, Any] | str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    out: str | Path | None = None,
+    observer: Any = None,
+) -> Run:
+    """Train as `config` (a YAML file, nested dicts, or a `Config`) says, into the run folder `out`.
+
+    `overrides` such as `agent.lr=1e-3` go on top. `out` is `runs/<the file's name>` where it is not given
+    (`runs/<agent>` for a config without a file). `observer` is told how it goes (see `Observer`). Raises
+    `UserError` for bad input (a run folder that exists, too), `RunError` for a failure while running, and
+    `KeyboardInterrupt` after Ctrl-C, when the update in progress is done and saved.
+    """
+    if isinstance(config, (str, Path)):
+        where, checked = str(config), load_config(config, overrides)
+        name = Path(config).stem
+    else:
+        data = config.plain() if isinstance(config, Config) else config
+        where, checked = "config", make_config(data, overrides)
+        name = checked.agent.kind.rpartition(":")[2]
+    run = Run.create(out or Path("runs") / name, checked)
+    try:
+        _train_seeds(run, observer or Observer(), where)
+    except UserError:
+        run.remove_if_empty()
+        raise
+    return run
+
+
+def resume(path: str | Path, observer: Any = None, trust: bool = False, overrides: Sequence[str] = ()) -> Run:
+    """Go on with the run in the folder `path` as if nothing had happened, to the end of its budget.
+
+    `overrides` such as `budget.env_steps=20e6` change its config for good. `trust` allows import paths in the
+    folder to be followed into code. Raises as `train` does.
+    """
+    run = Run.load(path, trust)
+    run.check_trust()
+    where = str(run.path / CONFIG)
+    run.config = make_config(run.config.plain(), overrides, where)
+    run.trust = True  # what is left to follow was said by the caller
+    if overrides:
+        run.write_config()
+    _train_seeds(run, observer or Observer(), where)
+    return run
+
+
+def _train_seeds(run: Run, observer: Any, where: str) -> None:
+    """Train the run, or one run a seed inside it, each from where it stands."""
+    if not run.config.seeds:
+        with run.locked(), Session(run, observer, where) as session:
+            session.train()
+        return
+    for seed in run.config.seeds:
+        path, config = run.path / f"seed-{seed}", run.config.for_seed(seed)
+        one = Run(path, config, trust=True) if (path / CONFIG).exists() else Run.create(path, config)
+        one.write_config()
+        _train_seeds(one, observer, where)
+
+
+class Session:
+    """One process' work on a run: builds it, takes up its last checkpoint, and turns the loop."""
+
+    def __init__(self, run: Run, observer: Any, where: str):
+        self.run, self.config, self.observer = run, run.config, observer
+        self.parts = build(run.config, where)
+        self.tally, self.adviser = Tally(), Adviser()
+        self.seconds_before, self.began = 0.0, time.perf_counter()
+        self.times: dict[str, float] = {}
+        self.measured: dict[str, float] = {}
+        self.best, self.saved_at, self.saved_when = -math.inf, -1, self.began
+        self.fresh_games = False
+        self._restore()
+        self.steps_recorded = self.tally.env_steps
+        self.reason = self.spent()
+        self.log = MetricsLog(run.path, self.tally.updates)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *failure: Any) -> None:
+        self.log.close()
+        self.parts.env.close()
+        if hasattr(self.parts.sampler, "close"):
+            self.parts.sampler.close()
+        self.observer.close()
+
+    # -- the loop --------------------------------------------------------------------------------------
+
+    def train(self) -> None:
+        """Turn until the budget is spent."""
+        learner, reward, sampler = self.parts.learner, self.parts.reward, self.parts.sampler
+        self.observer.start(self._info())
+        if self.fresh_games:
+            self.observer.warn(
+                f"games of {self.config.env.id} cannot be saved, so they start afresh; all else goes on exactly"
+            )
+        with interruptible() as stopped, self._failures():
+            while not self.reason:
+                learner.progress = self.progress()
+                with self.clock("collect"):
+                    rollout = sampler.collect(learner.actor, **learner.wants)
+                with self.clock("learn"):
+                    reward(rollout)
+                    metrics = learner.learn(rollout) | reward.learn(rollout)
+                    sampler.sync(learner)
+                before = self.tally.env_steps
+                self.tally.add(rollout, metrics)
+                self.reason = self.spent()
+                self.log_evaluate_checkpoint(before)
+                if stopped() and not self.reason:
+                    self.save()
+                    raise KeyboardInterrupt(
+                        f"stopped after {self.tally.env_steps:,} env steps, all saved; "
+                        f"go on with: move37 train --resume {self.run.path}"
+                    )
+        self.observer.finish(self._summary())
+
+    def log_evaluate_checkpoint(self, before: int) -> None:
+        """What is due after an update that began at `before` env steps.
+
+        All goes by env steps, so that a resumed run does the same; only saving may go by the clock.
+        """
+        config, now, over = self.config, self.tally.env_steps, bool(self.reason)
+
+        def due(every: int) -> bool:
+            return over or now // every != before // every
+
+        if config.evaluate.every and due(config.evaluate.every):
+            self.record(self.evaluate())
+        elif due(config.log.every or 1):
+            self.record({})
+        every, waited = config.checkpoint.every, time.perf_counter() - self.saved_when
+        if due(every) if every else over or waited > config.checkpoint.every_seconds:
+            self.save()
+
+    # -- log, evaluate, checkpoint ---------------------------------------------------------------------
+
+    def record(self, measured: dict[str, float]) -> None:
+        """Write a line of metrics and tell the observer."""
+        steps, self.steps_recorded = self.tally.env_steps - self.steps_recorded, self.tally.env_steps
+        record = self.tally.record() | measured
+        record |= {f"time/{name}": seconds for name, seconds in self.times.items()}
+        record["time/total"] = self.seconds()
+        busy = self.times.get("collect", 0.0) + self.times.get("learn", 0.0)
+        record["time/steps_per_second"] = steps / max(busy, 1e-9)
+        self.times = {}
+        self.log.write(record)
+        self.observer.update(record)
+        for warning in self.adviser.read(record):
+            self.observer.warn(warning)
+
+    def evaluate(self) -> dict[str, float]:
+        """Play fresh episodes, the same ones each time; keep the weights where they are the best so far."""
+        wanted = self.config.evaluate
+        with self.clock("evaluate"):
+            env = make_env(self.config, min(wanted.episodes, SLOTS), "config")
+            try:
+                actor = self.parts.learner.actor
+                result = evaluate(actor, env, episodes=wanted.episodes, explore=wanted.explore)
+            finally:
+                env.close()
+        self._keep_best(result["mean_return"])
+        low, high = result["interval"]
+        self.measured = {"eval/return": result["mean_return"], "eval/low": low, "eval/high": high}
+        self.measured |= {f"eval/{k}": result[f] for k, f in EVALUATED.items() if f in result}
+        return self.measured
+
+    def save(self) -> None:
+        """Write everything as a checkpoint, where there is none of this very step."""
+        if self.saved_at == self.tally.env_steps:
+            return
+        with self.clock("checkpoint"):
+            if not self.config.evaluate.every and len(self.tally.returns) == WINDOW:
+                self._keep_best(self.tally.mean_return)
+            self.log.sync()
+            self.run.checkpoint_folder.save(self.tally.env_steps, self._state(), self._actor())
+        self.saved_at, self.saved_when = self.tally.env_steps, time.perf_counter()
+
+    def _keep_best(self, score: float) -> None:
+        if score > self.best:
+            self.best = score
+            self.run.checkpoint_folder.save_best(self.tally.env_steps, self._actor())
+
+    def _actor(self) -> dict[str, Any]:
+        actor = self.parts.learner.actor
+        return {"spec": actor.spec(), "weights": actor.weights()}
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "agent": self.config.agent.kind,
+            "env": self.config.env.id,
+            "tally": self.tally.get_state(),
+            "seconds": self.seconds(),
+            "best": None if math.isinf(self.best) else self.best,
+            "learner": self.parts.learner.state_dict(),
+            "reward": self.parts.reward.state_dict(),
+            "sampler": self.parts.sampler.get_state(),
+        }
+
+    def _restore(self) -> None:
+        """Take up the last checkpoint, where there is one."""
+        state = self.run.checkpoint_folder.load()
+        if state is None:
+            return
+        name = self.run.checkpoint_folder.folder / str(self.run.checkpoint_folder.newest())
+        for key, wanted in (("agent", self.config.agent.kind), ("env", self.config.env.id)):
+            if state.get(key) != wanted:
+                raise UserError(f"{name}: is of {key} '{state.get(key)}', but the config's is '{wanted}'")
+        try:
+            self.tally.set_state(state["tally"])
+            self.parts.learner.load_state_dict(state["learner"])
+            self.parts.reward.load_state_dict(state["reward"])
+            self.fresh_games = not self.parts.sampler.set_state(state["sampler"])
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+            said = " ".join(str(error).split())
+            kind = f"{type(error).__name__}: " if isinstance(error, (KeyError, IndexError)) else ""
+            raise UserError(
+                f"{name}: does not fit the config (another architecture?): {kind}{said}"
+            ) from error
+        self.seconds_before = float(state["seconds"])
+        self.best = -math.inf if state["best"] is None else float(state["best"])
+        self.saved_at = self.tally.env_steps
+
+    # -- budget and time -------------------------------------------------------------------------------
+
+    def spent(self) -> str:
+        """Which part of the budget is spent; empty while there is some left."""
+        budget, tally = self.config.budget, self.tally
+        if budget.env_steps is not None and tally.env_steps >= budget.env_steps:
+            return "env_steps"
+        if budget.seconds is not None and self.seconds() >= budget.seconds:
+            return "seconds"
+        if budget.target_return is None or len(tally.returns) < WINDOW:
+            return ""
+        return "target_return" if tally.mean_return >= budget.target_return else ""
+
+    def progress(self) -> float:
+        """Share of the budget that is spent: by env steps where they are limited, else by seconds."""
+        budget = self.config.budget
+        if budget.env_steps is not None:
+            return min(self.tally.env_steps / budget.env_steps, 1.0)
+        return min(self.seconds() / budget.seconds, 1.0) if budget.seconds is not None else 0.0
+
+    def seconds(self) -> float:
+        """Seconds of work on this run, all sessions together."""
+        return self.seconds_before + time.perf_counter() - self.began
+
+    @contextmanager
+    def clock(self, phase: str) -> Iterator[None]:
+        """Add the time of what is inside to a phase."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.times[phase] = self.times.get(phase, 0.0) + time.perf_counter() - begin
+
+    def _info(self) -> dict[str, Any]:
+        config = self.config
+        info: dict[str, Any] = {"path": str(self.run.path), "env": config.env.id, "agent": config.agent.kind}
+        info |= {
+            "seed": config.seed,
+            "n": config.env.n,
+            "budget": config.budget.model_dump(exclude_none=True),
+        }
+        return info | {
+            "env_steps": self.tally.env_steps,
+            "updates": self.tally.updates,
+            "seconds": self.seconds_before,
+        }
+
+    def _summary(self) -> dict[str, Any]:
+        tally = self.tally
+        counts = {"env_steps": tally.env_steps, "updates": tally.updates, "episodes": tally.episodes}
+        where = {"path": str(self.run.path), "reason": self.reason, "seconds": self.seconds()}
+        return where | counts | {"return": tally.mean_return} | self.measured
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """What can fail while running, told with what is saved and how to go on."""
+        try:
+            yield
+        except (FloatingPointError, FleetError, OSError) as error:
+            if isinstance(error, FloatingPointError):
+                cure = "with a lower learning rate (agent.lr=…), or rewards clipped or scaled down"
+            else:
+                cure = "once its cause is gone"
+            good = self.run.checkpoint_folder.newest()
+            kept = (
+                f"the checkpoint of {int(good):,} env steps is good" if good else "there is no checkpoint yet"
+            )
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+            raise RunError(
+                f"{self.run.path}: stopped after {self.tally.env_steps:,} env steps: {reason}; {kept}. "
+                f"Go on {cure}: move37 train --resume {self.run.path}"
+            ) from error
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C only makes the yielded function answer True; the second stops at once."""
+    asked = False
+
+    def note(number: int, frame: Any) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)

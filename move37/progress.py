@@ -1,0 +1,150 @@
+"""How far a run is and how it goes: the numbers that the dashboard and the plain lines show."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+SERIES = 512
+"""Points of a curve that are kept; it is thinned when it grows beyond."""
+TELLING = (
+    "entropy",
+    "approx_kl",
+    "clip_fraction",
+    "explained_variance",
+    "value_loss",
+    "q_mean",
+    "q_loss",
+    "epsilon",
+    "replay_ratio",
+    "grad_norm",
+    "lr",
+)
+"""Learner metrics worth a look, most telling first."""
+
+
+class Series:
+    """A curve of bounded size: when full, every second point is dropped, and then only every second added."""
+
+    def __init__(self) -> None:
+        self.x: list[float] = []
+        self.y: list[float] = []
+        self.stride = 1
+        self.seen = 0
+
+    def add(self, x: float, y: float) -> None:
+        """Put in one point (left out where `y` is not finite)."""
+        if not math.isfinite(y):
+            return
+        if self.seen % self.stride == 0:
+            self.x.append(x)
+            self.y.append(y)
+        self.seen += 1
+        if len(self.x) > SERIES:
+            self.x, self.y, self.stride = self.x[::2], self.y[::2], 2 * self.stride
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """`x` and `y`, float64 `[points]`."""
+        return np.array(self.x), np.array(self.y)
+
+
+class Progress:
+    """What an observer of a run knows: fed with `start`, `update` and `warn`, read by whoever draws."""
+
+    def __init__(self) -> None:
+        self.info: dict[str, Any] = {}
+        self.record: dict[str, float] = {}
+        self.returns, self.evaluations = Series(), Series()
+        self.phases: dict[str, float] = {}
+        self.warnings: deque[str] = deque(maxlen=3)
+        self.rate = 0.0
+        self.begin = (0.0, 0.0)
+        self.now = 0.0
+
+    def start(self, info: Mapping[str, Any], now: float) -> None:
+        """A run begins or goes on: `info` has its `path`, `env`, `agent`, `budget`, `env_steps` so far."""
+        self.info = dict(info)
+        self.begin = (now, float(self.info.get("env_steps", 0)))
+        self.now = now
+
+    def update(self, record: Mapping[str, float], now: float) -> None:
+        """Take in one line of metrics at `now` (seconds of any steady clock)."""
+        self.record.update(record)
+        self.now = now
+        steps = self.record.get("env_steps", 0.0)
+        if "return" in record:
+            self.returns.add(steps, record["return"])
+        if "eval/return" in record:
+            self.evaluations.add(steps, record["eval/return"])
+        for name, seconds in record.items():
+            phase = name.removeprefix("time/")
+            if phase != name and phase in (
+                "collect",
+                "reward",
+                "learn",
+                "sync",
+                "evaluate",
+                "checkpoint",
+                "log",
+            ):
+                self.phases[phase] = 0.98 * self.phases.get(phase, seconds) + 0.02 * seconds
+        self.rate = record.get("time/steps_per_second", self.rate)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began or went on."""
+        return self.now - self.begin[0]
+
+    @property
+    def spent(self) -> float:
+        """Seconds that the run took so far, all resumes together."""
+        return float(self.info.get("seconds", 0.0)) + self.elapsed
+
+    @property
+    def share(self) -> float | None:
+        """Share of the budget that is spent, in [0, 1], where it can be known."""
+        budget, shares = self.info.get("budget", {}), []
+        if budget.get("env_steps"):
+            shares.append(self.record.get("env_steps", self.begin[1]) / budget["env_steps"])
+        if budget.get("seconds"):
+            shares.append(self.spent / budget["seconds"])
+        return min(max(shares), 1.0) if shares else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds to the end of the budget at the pace so far, where it can be known."""
+        budget, left = self.info.get("budget", {}), []
+        made = self.record.get("env_steps", 0.0) - self.begin[1]
+        if budget.get("env_steps") and made > 0 and self.elapsed > 0:
+            left.append((budget["env_steps"] - self.record["env_steps"]) * self.elapsed / made)
+        if budget.get("seconds"):
+            left.append(budget["seconds"] - self.spent)
+        return max(min(left), 0.0) if left else None
+
+    @property
+    def time_shares(self) -> dict[str, float]:
+        """Recent share of time by phase, largest first; they add up to 1."""
+        total = sum(self.phases.values())
+        ranked = sorted(self.phases.items(), key=lambda item: -item[1])
+        return {name: seconds / total for name, seconds in ranked if total > 0}
+
+    @property
+    def telling(self) -> dict[str, float]:
+        """The learner's most telling metrics of now, six at most."""
+        known = [
+            (name, self.record[name]) for name in TELLING if math.isfinite(self.record.get(name, math.nan))
+        ]
+        return dict(known[:6])
+
+
+def clock(seconds: float | None) -> str:
+    """Seconds as people read them: 0:07, 12:34, 3:04:05."""
+    if seconds is None or not math.isfinite(seconds):
+        return "?"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

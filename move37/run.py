@@ -1,0 +1,191 @@
+"""A run folder: what a training leaves, and what can be done with it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from move37.checkpoint import CheckpointFolder
+from move37.config import Config, parse_config, read_yaml
+from move37.errors import UserError
+from move37.logs import METRICS, Record, read_metrics
+from move37.registry import import_paths
+from rollouts.storage import sync_to_disk
+
+if TYPE_CHECKING:
+    from envs.base import BatchEnv
+    from rollouts.agent import Agent
+
+CONFIG, LOCK = "config.yaml", ".lock"
+OURS = ("agents", "envs", "llm_rl", "rollouts", "search")
+"""Packages whose classes an agent in a run folder may name without trust."""
+
+
+class Run:
+    """The run in the folder `path`. Opening one runs no code that it names, unless it is trusted."""
+
+    def __init__(self, path: Path, config: Config, trust: bool = False):
+        self.path, self.config, self.trust = path, config, trust
+        self.checkpoint_folder = CheckpointFolder(path)
+
+    @classmethod
+    def load(cls, path: str | Path, trust: bool = False) -> Run:
+        """The run in an existing folder. `trust` allows import paths in it to be followed into code.
+
+        Raises `UserError` where there is no run, or its config does not hold.
+        """
+        path = Path(path)
+        file = path / CONFIG
+        if not file.is_file():
+            inside = sorted(str(p.parent) for p in path.glob(f"*/{CONFIG}"))
+            hint = f"; there are runs inside: {', '.join(inside)}" if inside else ""
+            raise UserError(f"{path}: no run folder (it has no {CONFIG}){hint}")
+        return cls(path, parse_config(read_yaml(file), str(file)), trust)
+
+    @classmethod
+    def create(cls, path: str | Path, config: Config) -> Run:
+        """A new run folder. Raises `UserError` where one, or anything else, is there already."""
+        path = Path(path)
+        if (path / CONFIG).exists():
+            raise UserError(
+                f"{path}: a run is there already; go on with it (move37 train --resume {path}) "
+                "or name another folder (--out DIR)"
+            )
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(f"{path}: is there already and no run folder; name another folder (--out DIR)")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            run = cls(path, config, trust=True)
+            run.write_config()
+        except OSError as error:
+            raise UserError(f"{path}: cannot be made: {error.strerror}") from None
+        return run
+
+    def write_config(self) -> None:
+        """Put `config` in the folder, whole or not at all."""
+        beside = self.path / f".{CONFIG}"
+        beside.write_text(self.config.to_yaml(), encoding="utf-8")
+        sync_to_disk(beside)
+        os.replace(beside, self.path / CONFIG)
+        sync_to_disk(self.path)
+
+    def remove_if_empty(self) -> None:
+        """Take the folder away again where nothing has begun in it."""
+        if all(p.name in (CONFIG, LOCK) for p in self.path.iterdir()):
+            for p in self.path.iterdir():
+                p.unlink()
+            self.path.rmdir()
+
+    def runs(self) -> list[Run]:
+        """The runs of the config's `seeds`, as far as they began; without `seeds`, just this one."""
+        if not self.config.seeds:
+            return [self]
+        paths = (self.path / f"seed-{seed}" for seed in self.config.seeds)
+        return [Run.load(path, self.trust) for path in paths if (path / CONFIG).is_file()]
+
+    def metrics(self) -> list[Record]:
+        """The lines of metrics so far, oldest first; what is not known is NaN."""
+        self._needs_one_seed()
+        return read_metrics(self.path / METRICS)
+
+    def checkpoints(self) -> list[str]:
+        """What can be asked for: env steps, oldest first, then `last` and `best`."""
+        return self.checkpoint_folder.names()
+
+    @property
+    def agent(self) -> Agent:
+        """The trained agent, as it acts at the last checkpoint."""
+        return self.agent_at("last")
+
+    def agent_at(self, checkpoint: str = "last") -> Agent:
+        """The agent as it acts at a checkpoint (`last`, `best`, or env steps), on the CPU.
+
+        Raises `UserError` for a checkpoint that is missing, damaged, foreign, or needs trust.
+        """
+        from rollouts.build import build_agent
+
+        self._needs_one_seed()
+        self.check_trust()
+        saved = self.checkpoint_folder.load_actor(checkpoint)
+        foreign = [p for p in import_paths(saved["spec"]) if p.split(":")[0].split(".")[0] not in OURS]
+        self._must_trust(foreign, f"the agent of checkpoint {checkpoint}")
+        env = self.make_env(1)
+        try:
+            agent = build_agent(saved["spec"], env.single_observation_space, env.single_action_space)
+            agent.load_weights(saved["weights"])
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            said = " ".join(str(error).split())
+            raise UserError(
+                f"{self.path}: checkpoint {checkpoint} does not fit its config: {said}"
+            ) from error
+        finally:
+            env.close()
+        return agent
+
+    def make_env(self, n: int = 1, seed: int | None = None, **options: Any) -> BatchEnv:
+        """`n` fresh slots of the run's environment; `options` (such as `render_mode`) on top of its own."""
+        from move37.build import make_env
+
+        self.check_trust()
+        return make_env(self.config, n, str(self.path / CONFIG), seed, **options)
+
+    def explores(self, explore: bool | None = None) -> bool:
+        """Whether to act as in training: as asked, else as the run's own evaluations do."""
+        return self.config.evaluate.explore if explore is None else explore
+
+    def evaluate(
+        self,
+        episodes: int = 100,
+        checkpoint: str = "last",
+        explore: bool | None = None,
+        seed: int | None = None,
+        n: int | None = None,
+    ) -> dict[str, Any]:
+        """Play fresh episodes: see `move37.evaluate.evaluate` for what comes back.
+
+        `n` is how many are played at once.
+        """
+        from move37.evaluate import SEED, SLOTS, evaluate
+
+        agent = self.agent_at(checkpoint)
+        env = self.make_env(n or min(episodes, SLOTS))
+        try:
+            return evaluate(
+                agent,
+                env,
+                episodes=episodes,
+                explore=self.explores(explore),
+                seed=SEED if seed is None else seed,
+            )
+        finally:
+            env.close()
+
+    def check_trust(self) -> None:
+        """Raises `UserError` where the config names code by import path and the run is not trusted."""
+        self._must_trust(import_paths(self.config.plain()), str(self.path / CONFIG))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training here (`UserError` where one already does)."""
+        with open(self.path / LOCK, "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UserError(f"{self.path}: another process is training this run") from None
+            yield
+
+    def _must_trust(self, paths: list[str], what: str) -> None:
+        if paths and not self.trust:
+            raise UserError(
+                f"{what}: names code ({', '.join(sorted(set(paths)))}), which would run here; "
+                "if you trust where this run comes from, say --trust (in Python: Run.load(path, trust=True))"
+            )
+
+    def _needs_one_seed(self) -> None:
+        if self.config.seeds:
+            inside = ", ".join(str(run.path) for run in self.runs()) or "none yet"
+            raise UserError(f"{self.path}: holds a run a seed; name one of them: {inside}")

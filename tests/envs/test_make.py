@@ -1,0 +1,167 @@
+"""One call makes every environment, and says what is wrong in one line."""
+
+import subprocess
+import sys
+import warnings
+
+import gymnasium
+import numpy as np
+import pytest
+
+import envs
+from envs.base import BatchEnv
+
+OWN = """
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+from envs import make
+from envs.base import BatchEnv
+
+class Corridor(gymnasium.Env):
+    action_space = Discrete(2)
+
+    def __init__(self, length, prize=1.0):
+        self.length, self.prize = length, prize
+        self.observation_space = Box(0, length, (1,))
+
+    def reset(self, *, seed=None, options=None):
+        self.at = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.at += int(action)
+        done = self.at == self.length
+        return np.array([self.at], np.float32), self.prize * done, done, False, {}
+
+def corridor(length=2):
+    return Corridor(length)
+
+def many(n, id="CartPole-v1"):
+    return make(id, n)
+
+def nothing():
+    return 3
+
+class Late:
+    pass
+
+gymnasium.register("Corridor-v0", entry_point=Corridor, kwargs={"length": 3}, max_episode_steps=2)
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A module in the working folder, which is not on the path."""
+    (tmp_path / "corridors.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p])
+    monkeypatch.setattr(gymnasium.envs.registration, "registry", dict(gymnasium.registry))
+    yield
+    sys.modules.pop("corridors", None)
+    gymnasium.registry.pop("Corridor-v0", None)
+
+
+def test_an_import_path_gives_the_users_own_environment(own):
+    env = envs.make("corridors:Corridor", n=2, length=2, prize=5.0)
+    assert isinstance(env, BatchEnv)
+    assert env.reset()[0].tolist() == [[0], [0]]
+    env.step([1, 0])
+    obs, rewards, terminated, _, info = env.step([1, 1])
+    assert rewards.tolist() == [5, 0]
+    assert terminated.tolist() == [True, False]
+    assert obs.tolist() == [[0], [1]]
+    assert info["final_obs"][0].tolist() == [2]
+    assert envs.make("corridors:corridor", n=3, length=4).single_observation_space.high == 4
+    assert envs.make("corridors:many", n=3).num_envs == 3
+    registered = envs.make("corridors:Corridor-v0", n=2)
+    registered.reset()
+    registered.step([1, 1])
+    assert registered.step([1, 1])[3].tolist() == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("id", "options", "message"),
+    [
+        ("corridors:Corridor", {}, "needs the option length"),
+        ("corridors:Corridor", {"lenght": 3}, "no option 'lenght'; did you mean 'length'"),
+        ("corridors:Nowhere", {}, "has no 'Nowhere'"),
+        ("corridors:np", {}, "no environment class"),
+        ("corridors:Late", {}, "gave a Late, not a gymnasium.Env"),
+        ("corridors:nothing", {}, "gave a int, not a gymnasium.Env"),
+        ("caves:Corridor", {}, "no module named 'caves'"),
+        (
+            "CartPole-v1",
+            {"gravity": 3},
+            "no option 'gravity'; it has: max_episode_steps, sutton_barto_reward",
+        ),
+        ("CartPole-v1", {"n": 0}, "at least one slot"),
+        ("Brekout", {}, "did you mean arcade/Breakout-v1 or ALE/Breakout-v5"),
+        ("cartpole", {}, "did you mean CartPole-v1"),
+        ("CartPole-v9", {}, "did you mean CartPole-v1"),
+        ("ALE/Pong", {}, "did you mean ALE/Pong-v5"),
+        ("arcade/Breakout", {}, "did you mean arcade/Breakout-v1"),
+        ("not an id at all", {}, "`move37 envs` lists"),
+        ("ALE/Pong-v5", {"sticki": 0.1}, "did you mean 'sticky'"),
+        ("arcade/Breakout-v1", {"ramp": False}, "did you mean 'ramping'"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(own, id, options, message):
+    with pytest.raises(ValueError, match=r"^[^\n]*$") as error:
+        envs.make(id, **options)
+    assert message in str(error.value)
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "Box2D", None)
+    for name in [m for m in sys.modules if m.startswith("gymnasium.envs.box2d")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ValueError, match=r"LunarLander-v3' needs what is not installed: .*box2d"):
+        envs.make("LunarLander-v3")
+
+
+def test_what_is_listed_can_be_made():
+    listed = envs.names()
+    assert {"arcade/SpaceInvaders-v1", "ALE/MsPacman-v5", "CartPole-v1", "Ant-v5"} <= set(listed)
+    assert not {"CartPole-v0", "Ant-v2", "Breakout-v4", "ALE/Combat-v5"} & set(listed)
+    assert all(about and "\n" not in about for about in listed.values())
+    ids = [k for k, v in listed.items() if k.startswith("arcade/") or "classic" in v or "toy" in v]
+    assert len(ids) == 10 + 5 + 6
+    for id in ids:
+        env = envs.make(id, n=2, seed=0)
+        env.action_space.seed(0)
+        for _ in range(3):
+            obs, *_ = env.step(env.action_space.sample())
+        assert env.observation_space.contains(obs), id
+
+
+@pytest.mark.parametrize("id", ["CartPole-v1", "arcade/Breakout-v1", "ALE/Breakout-v5"])
+def test_a_seed_settles_everything(id):
+    def play(seed):
+        env = envs.make(id, n=2, seed=seed)
+        shown = [env.reset()[0]]
+        for _ in range(40):
+            shown.append(env.step(np.array([1, 0]))[0])
+        return np.array(shown)
+
+    first = play(3)
+    np.testing.assert_array_equal(first, play(3))
+    assert not np.array_equal(first, play(4))
+
+
+def test_ids_are_registered_once_and_with_gymnasium():
+    before = len(gymnasium.registry)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        envs.register()
+    assert len(gymnasium.registry) == before
+    assert "arcade/Breakout-v1" in gymnasium.registry
+
+
+def test_import_is_light_and_registers():
+    code = (
+        "import sys, envs, gymnasium; assert 'arcade/Breakout-v1' in gymnasium.registry; "
+        "print(sorted({'numba', 'torch', 'ale_py', 'ray', 'cv2'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

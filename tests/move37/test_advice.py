@@ -1,0 +1,92 @@
+import math
+from itertools import pairwise
+
+import pytest
+
+from move37.advice import NO_EPISODE_STEPS, REPEAT_AFTER, WINDOW, Adviser, advise
+
+GOOD = {
+    "env_steps": 10_000,
+    "episodes": 12,
+    "return": 3.0,
+    "policy_loss": 0.01,
+    "value_loss": 0.4,
+    "entropy": 0.9,
+    "approx_kl": 0.01,
+    "explained_variance": 0.6,
+    "grad_norm": 0.5,
+    "replay_ratio": 8.0,
+}
+
+
+def history(**last):
+    """A good first record, then a window in which `last` holds."""
+    return [GOOD, *[GOOD | last] * WINDOW]
+
+
+def test_a_good_run_needs_no_advice():
+    assert advise(history(), slots=4, replay_ratio=8.0) == {}
+    assert advise([]) == {}
+    unknown = {"env_steps": 100, "episodes": 0, "return": math.nan, "explained_variance": math.nan}
+    assert advise([unknown] * 5) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "last", "words"),
+    [
+        ("not_finite", {"policy_loss": math.nan}, ("policy_loss", "agent.lr", "last good checkpoint")),
+        ("not_finite", {"grad_norm": math.inf}, ("grad_norm", "agent.lr")),
+        ("entropy", {"entropy": 0.001}, ("entropy", "agent.entropy_coef")),
+        (
+            "explained_variance",
+            {"explained_variance": -0.2},
+            ("explained_variance", "-0.2", "agent.value_coef"),
+        ),
+        ("approx_kl", {"approx_kl": 0.4}, ("approx_kl", "0.4", "agent.target_kl")),
+        ("replay_ratio", {"replay_ratio": 2.0}, ("replay_ratio", "2", "8", "agent.batch_size")),
+        ("no_episode", {"episodes": 0, "env_steps": 4 * NO_EPISODE_STEPS}, ("no episode", "time limit")),
+    ],
+)
+def test_each_trouble_is_named_with_what_to_try(name, last, words):
+    found = advise(history(**last), slots=4, replay_ratio=8.0)
+    assert list(found) == [name]
+    assert all(word in found[name] for word in words)
+    assert "\n" not in found[name]
+
+
+def test_exploding_gradients_are_two_high_norms_in_a_row_not_one():
+    norms = [0.5] * 10
+    records = [GOOD | {"grad_norm": norm} for norm in [*norms, 400.0]]
+    assert advise(records) == {}
+    assert "grad_norm" in advise([*records, GOOD | {"grad_norm": 500.0}])["grad_norm"]
+
+
+def test_what_passes_soon_is_not_told():
+    short = [GOOD, *[GOOD | {"explained_variance": -1.0, "entropy": 0.0}] * (WINDOW - 1)]
+    assert advise(short) == {}
+    assert advise([*history(explained_variance=-1.0), GOOD]) == {}
+
+
+def test_a_density_s_entropy_may_be_below_zero():
+    assert advise(history(entropy=-3.0)) == {}
+
+
+def test_no_episode_counts_steps_a_slot():
+    long = {"episodes": 0, "env_steps": 4 * NO_EPISODE_STEPS}
+    assert advise(history(**long), slots=8) == {}
+
+
+def test_the_adviser_says_each_thing_once_and_then_ever_more_rarely():
+    adviser = Adviser()
+    adviser.read(GOOD)
+    said = [i for i in range(8 * REPEAT_AFTER) if adviser.read(GOOD | {"approx_kl": 0.4})]
+    gaps = [b - a for a, b in pairwise(said)]
+    assert said[0] < 5
+    assert gaps == [REPEAT_AFTER, 2 * REPEAT_AFTER, 4 * REPEAT_AFTER]
+
+
+def test_the_adviser_knows_what_was_asked_for():
+    adviser = Adviser(slots=1, replay_ratio=32.0)
+    found = [text for _ in range(WINDOW + 1) for text in adviser.read(GOOD)]
+    assert len(found) == 1
+    assert "32" in found[0]

@@ -1,0 +1,206 @@
+"""A run that is killed in the middle of an update and resumed is the run that never stopped."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import move37
+from move37.checkpoint import CheckpointFolder
+from move37.errors import UserError
+from tests.move37.runs import Diary, plain
+from tests.toy_learner import toy_config
+
+PPO = {
+    "seed": 3,
+    "device": "cpu",
+    "env": {"id": "arcade/Breakout-v1", "n": 8},
+    "agent": {
+        "kind": "ppo",
+        "n_steps": 16,
+        "epochs": 2,
+        "minibatch_size": 32,
+        "network": {"kind": "grid", "channels": 4, "hidden": 16},
+        "normalise_obs": False,
+    },
+    "reward": {"env": 1.0, "normalise": 0.1},
+    "budget": {"env_steps": 8 * 16 * 8},
+    "evaluate": {"every": 512, "episodes": 4},
+    "checkpoint": {"every": 256},
+    "log": {"every": 0},
+}
+DQN = {
+    "seed": 3,
+    "device": "cpu",
+    "env": {"id": "arcade/Breakout-v1", "n": 4},
+    "agent": {"kind": "dqn", "network": {"kind": "grid", "channels": 4, "hidden": 16}},
+    "budget": {"env_steps": 1024},
+    "checkpoint": {"every": 256},
+    "log": {"every": 64},
+}
+KILLED = """
+import json, os, signal, sys
+import move37
+from agents import {module}
+
+right, calls = {module}.apply_gradients, []
+
+def killed(*args, **kwargs):
+    calls.append(1)
+    if len(calls) == {call}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return right(*args, **kwargs)
+
+{module}.apply_gradients = killed
+move37.train(json.loads(sys.argv[1]), out=sys.argv[2])
+"""
+
+
+def same(a, b, path=""):
+    """Asserts that two trees are equal, number for number; segments by their arrays."""
+    a, b = getattr(a, "arrays", a), getattr(b, "arrays", b)
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), path
+        for k in a:
+            same(a[k], b[k], f"{path}/{k}")
+    elif isinstance(a, list):
+        assert len(a) == len(b), path
+        for i, (x, y) in enumerate(zip(a, b)):
+            same(x, y, f"{path}/{i}")
+    else:
+        np.testing.assert_array_equal(a, b, err_msg=path)
+
+
+def check(config, module, call, tmp_path):
+    """Train straight; train until killed in the `call`-th gradient step, and resume; compare everything."""
+    script = KILLED.format(module=module, call=call)
+    killed = subprocess.Popen([sys.executable, "-c", script, json.dumps(config), str(tmp_path / "run")])
+    straight = move37.train(config, out=tmp_path / "straight")
+    assert killed.wait() == -9
+    before = plain(move37.Run.load(tmp_path / "run").metrics())
+    assert 0 < len(before) < len(straight.metrics())
+    saved = CheckpointFolder(tmp_path / "run").load()["tally"]["env_steps"]
+    with open(tmp_path / "run" / "metrics.jsonl", "a") as file:
+        file.write('{"env_steps": 12')  # as if the kill had torn a line
+    resumed = move37.resume(tmp_path / "run")
+    assert plain(resumed.metrics()) == plain(straight.metrics())
+    a, b = (CheckpointFolder(run.path).load() for run in (straight, resumed))
+    for state in (a, b):
+        state.pop("seconds")
+    same(a, b)
+    same(straight.agent.weights(), resumed.agent.weights())
+    return before[-1]["env_steps"], saved
+
+
+def test_ppo_resumes_exactly(tmp_path):
+    steps = 2 * 4  # gradient steps an update
+    written, saved = check(PPO, "ppo", 4 * steps + steps + 3, tmp_path)  # in the sixth of eight updates
+    assert int(written) == 5 * 128
+    assert saved == 4 * 128  # so that a line was cut
+
+
+def test_dqn_resumes_exactly(tmp_path):
+    pytest.importorskip("agents.dqn")
+    check(DQN, "dqn", 150, tmp_path)
+
+
+def test_resume_of_a_finished_run_changes_nothing(tmp_path):
+    run = move37.train(toy_config(evaluate={"every": 48, "episodes": 2}), out=tmp_path / "run")
+    before = {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file() and "events" not in p.name}
+    diary = Diary()
+    move37.resume(run.path, trust=True, observer=diary)
+    assert {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file() and "events" not in p.name} == before
+    assert diary.summary["env_steps"] == 160
+    assert diary.records == []
+
+
+def test_resume_without_any_checkpoint_starts_from_the_beginning(tmp_path):
+    straight = move37.train(toy_config(), out=tmp_path / "straight")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_bytes((straight.path / "config.yaml").read_bytes())
+    (tmp_path / "run" / "metrics.jsonl").write_text('{"env_steps": 16, "updates": 1}\n')
+    resumed = move37.resume(tmp_path / "run", trust=True)
+    assert plain(resumed.metrics()) == plain(straight.metrics())
+
+
+def test_overrides_on_resume_are_kept(tmp_path):
+    run = move37.train(toy_config(), out=tmp_path / "run")
+    resumed = move37.resume(run.path, trust=True, overrides=["budget.env_steps=192"])
+    assert resumed.metrics()[-1]["env_steps"] == 192
+    assert move37.Run.load(run.path).config.budget.env_steps == 192
+    with pytest.raises(UserError, match=r"override 'budget\.steps=1': budget\.steps: unknown key"):
+        move37.resume(run.path, trust=True, overrides=["budget.steps=1"])
+    assert move37.Run.load(run.path).config.budget.env_steps == 192
+
+
+def test_seeds_resume_where_each_stands(tmp_path):
+    config = toy_config(seeds=[1, 2], checkpoint={"every": 64})
+    straight = move37.train(config, out=tmp_path / "straight")
+
+    class Broken(Diary):
+        def update(self, record):
+            super().update(record)
+            if len(self.records) == 16:
+                raise RuntimeError("the power went")
+
+    with pytest.raises(RuntimeError):
+        move37.train(config, out=tmp_path / "run", observer=Broken())
+    diary = Diary()
+    resumed = move37.resume(tmp_path / "run", trust=True, observer=diary)
+    assert [r["env_steps"] for r in diary.records] == [80, 96, 112, 128, 144, 160]
+    for a, b in zip(straight.runs(), resumed.runs(), strict=True):
+        assert plain(a.metrics()) == plain(b.metrics())
+
+
+def test_another_architecture_is_told(tmp_path):
+    run = move37.train(toy_config(), out=tmp_path / "run")
+    with pytest.raises(UserError, match=r"checkpoints/160: does not fit .*\[3\], not \[4\]") as error:
+        move37.resume(run.path, trust=True, overrides=["agent.layers=[4]"])
+    assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match=r"checkpoints/160: is of env 'tests.toys:Walk', but the config's is 'CartPole-v1'"):
+        move37.resume(run.path, trust=True, overrides=["env.id=CartPole-v1"])
+    with pytest.raises(UserError, match=r"checkpoints/160: does not fit"):
+        move37.resume(run.path, trust=True, overrides=["env.n=8"])
+
+
+def test_another_architecture_of_ppo_is_told(tmp_path):
+    config = {
+        "env": {"id": "CartPole-v1", "n": 2},
+        "agent": {"kind": "ppo", "n_steps": 8, "network": {"kind": "vector", "hidden": [8]}},
+        "budget": {"env_steps": 16},
+    }
+    run = move37.train(config, out=tmp_path / "run")
+    with pytest.raises(UserError, match=r"checkpoints/16: does not fit") as error:
+        move37.resume(run.path, overrides=["agent.network.hidden=[9]", "budget.env_steps=32"])
+    assert "\n" not in str(error.value)
+
+
+def test_games_that_cannot_be_saved_start_afresh_and_the_run_says_so(tmp_path, monkeypatch):
+    from tests.toys import Walk
+
+    monkeypatch.setattr(Walk, "can_save", False)
+    run = move37.train(toy_config(), out=tmp_path / "run")
+    diary = Diary()
+    move37.resume(run.path, trust=True, observer=diary, overrides=["budget.env_steps=320"])
+    assert diary.warnings[0].startswith("games of tests.toys:Walk cannot be saved, so they start afresh")
+    assert run.metrics()[-1]["env_steps"] == 320
+
+
+def test_tensorboard_hides_what_was_cut(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    class Broken(Diary):
+        def update(self, record):
+            if record["updates"] == 7:
+                raise RuntimeError("the power went")
+
+    with pytest.raises(RuntimeError):
+        move37.train(toy_config(checkpoint={"every": 80}), out=tmp_path / "run", observer=Broken())
+    first = [p for p in (tmp_path / "run").iterdir() if "events" in p.name]
+    os.rename(first[0], tmp_path / "run" / "events.out.tfevents.1.old")  # sorts first, as a day-old one would
+    run = move37.resume(tmp_path / "run", trust=True)
+    board = EventAccumulator(str(run.path)).Reload()
+    assert [e.step for e in board.Scalars("noise")] == [r["env_steps"] for r in run.metrics()]

@@ -1,0 +1,286 @@
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+
+import move37
+from move37.errors import RunError, UserError
+from move37.run import Run
+from tests.move37.runs import Diary, plain
+from tests.toy_learner import ToyLearner, toy_config
+
+
+def test_a_run_from_config_to_folder(tmp_path):
+    diary = Diary()
+    run = move37.train(toy_config(), out=tmp_path / "run", observer=diary)
+    assert [r["env_steps"] for r in run.metrics()] == list(range(16, 161, 16))
+    assert plain(run.metrics()) == plain(diary.records)
+    assert diary.heard == ["start", "finish", "close"]
+    assert diary.info["budget"] == {"env_steps": 160}
+    assert diary.summary["reason"] == "env_steps"
+    assert diary.summary["env_steps"] == 160
+    assert run.checkpoints() == ["160", "last"]
+    files = {p.name.split(".")[0] for p in run.path.iterdir()}
+    assert {"config", "metrics", "checkpoints", "events"} <= files
+    assert Run.load(run.path).config == run.config
+
+
+def test_a_record_says_what_happened(tmp_path, monkeypatch):
+    """Everything in the lines against a plain account of the rollouts that the learner was given."""
+    seen = []
+    learn = ToyLearner.learn
+    monkeypatch.setattr(
+        ToyLearner, "learn", lambda self, rollout: seen.append(rollout) or learn(self, rollout)
+    )
+    run = move37.train(toy_config(log={"every": 32}, reward={"env": 0.5, "success": 2}), out=tmp_path / "run")
+    records = run.metrics()
+    assert len(seen) == 10
+    assert [r["updates"] for r in records] == [2, 4, 6, 8, 10]
+    returns = [list(r.ended["return"]) for r in seen]
+    for i, record in enumerate(records):
+        so_far = [x for part in returns[: 2 * i + 2] for x in part]
+        pair = seen[2 * i : 2 * i + 2]
+        assert record["episodes"] == len(so_far)
+        assert record["return"] == pytest.approx(np.mean(so_far[-100:]))
+        assert record["length"] == pytest.approx(np.mean(so_far[-100:]))
+        assert record["reward/env"] == 1
+        assert record["reward/success"] == pytest.approx(np.mean([r.parts["success"].mean() for r in pair]))
+        assert record["lr"] == pytest.approx(0.1 * (1 - (2 * i + 0.5) / 10))
+        assert record["time/collect"] > 0
+        assert record["time/learn"] > 0
+    totals = [r["time/total"] for r in records]
+    assert totals == sorted(totals)
+
+
+def test_return_is_null_before_an_episode_ended(tmp_path):
+    env = {"id": "tests.toys:Walk", "n": 1, "longest": 60}
+    run = move37.train(
+        toy_config(env=env, budget={"env_steps": 4}, log={"every": 0}, seed=2), out=tmp_path / "run"
+    )
+    line = json.loads((run.path / "metrics.jsonl").read_text())
+    assert line["episodes"] == 0
+    assert line["return"] is None
+    assert np.isnan(run.metrics()[0]["return"])
+
+
+def test_evaluation_beside_training_changes_nothing_else(tmp_path):
+    bare = move37.train(toy_config(), out=tmp_path / "bare")
+    measured = move37.train(toy_config(evaluate={"every": 48, "episodes": 6}), out=tmp_path / "measured")
+    lines = measured.metrics()
+    assert [r["env_steps"] for r in lines if "eval/return" in r] == [48, 96, 144, 160]
+    assert all(r["eval/low"] <= r["eval/return"] <= r["eval/high"] for r in lines if "eval/return" in r)
+    without = [{k: v for k, v in r.items() if not k.startswith("eval/")} for r in lines]
+    assert plain(without) == plain(bare.metrics())
+
+
+def test_every_evaluation_plays_the_same_episodes(tmp_path):
+    run = move37.train(toy_config(evaluate={"every": 16, "episodes": 6}), out=tmp_path / "run")
+    assert len({r["eval/return"] for r in run.metrics()}) == 1  # a walk's length is not the agent's doing
+    assert run.evaluate(6)["mean_return"] == run.metrics()[0]["eval/return"]
+
+
+def test_best_is_the_best_evaluation(tmp_path, monkeypatch):
+    scores = iter([1.0, 5.0, 3.0, 5.0])
+    from move37 import loop
+
+    def score(*args, **kwargs):
+        value = next(scores)
+        return {"mean_return": value, "interval": [value, value], "mean_length": 1.0}
+
+    monkeypatch.setattr(loop, "evaluate", score)
+    run = move37.train(toy_config(evaluate={"every": 48}), out=tmp_path / "run")
+    assert (run.path / "checkpoints" / "best").resolve().name == "best-96"
+    best, last = run.agent_at("best").weights()["bias"], run.agent.weights()["bias"]
+    assert not np.array_equal(best, last)
+
+
+def test_budget_of_seconds(tmp_path):
+    run = move37.train(toy_config(budget={"seconds": 0.3, "env_steps": 10**9}), out=tmp_path / "run")
+    total = run.metrics()[-1]["time/total"]
+    assert 0.3 <= total < 5
+
+
+def test_budget_of_a_target_return_needs_a_hundred_episodes(tmp_path):
+    diary = Diary()
+    run = move37.train(toy_config(budget={"target_return": 2.0}), out=tmp_path / "run", observer=diary)
+    last = run.metrics()[-1]
+    assert diary.summary["reason"] == "target_return"
+    assert last["return"] >= 2
+    assert 100 <= last["episodes"] < 120
+
+
+def test_seeds_train_each_in_its_own_folder(tmp_path):
+    run = move37.train(toy_config(seeds=[3, 5]), out=tmp_path / "run")
+    assert [r.path.name for r in run.runs()] == ["seed-3", "seed-5"]
+    assert [r.config.seed for r in run.runs()] == [3, 5]
+    alone = move37.train(toy_config(seed=5), out=tmp_path / "alone")
+    assert plain(run.runs()[1].metrics()) == plain(alone.metrics())
+    assert plain(run.runs()[0].metrics()) != plain(alone.metrics())
+    with pytest.raises(UserError, match=r"a run a seed; name one of them: .*seed-3, .*seed-5"):
+        run.metrics()
+
+
+def test_equal_seeds_give_equal_runs_and_others_do_not(tmp_path):
+    a, b, c = (move37.train(toy_config(seed=s), out=tmp_path / n) for s, n in ((1, "a"), (1, "b"), (2, "c")))
+    assert plain(a.metrics()) == plain(b.metrics())
+    assert plain(a.metrics()) != plain(c.metrics())
+
+
+def test_default_folder_is_named_after_the_config(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(os.getcwd())
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.yaml").write_text(json.dumps(toy_config()))
+    assert str(move37.train("small.yaml").path) == "runs/small"
+    assert str(move37.train(toy_config()).path) == "runs/ToyLearner"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"env": {"id": "tests.toys:Wall"}}, "config: env: "),
+        (
+            {"env": {"id": "arcade/Brekout-v1"}},
+            "config: env: unknown environment 'arcade/Brekout-v1'; did you mean",
+        ),
+        ({"env": {"id": "tests.toys:Walk", "shortest": 1}}, "config: env: "),
+        ({"reward": {"sucess": 1}}, "config: reward.sucess: no such term; did you mean 'success'"),
+        ({"reward": {"clip": {"weight": 1, "low": 3}}}, "config: clip: low"),
+        ({"agent": {"kind": "random"}}, "config: agent.kind: 'random' does not learn"),
+        ({"agent": {"kind": "tests.toy_learner:ToyLearner", "lr": -1}}, "config: agent: lr must be above 0"),
+        ({"sampler": {"workers": 3}}, "config: sampler.workers: 4 slots cannot be shared out evenly to 3"),
+        ({"device": "cuda:99"}, "device: cuda:99 is not there"),
+    ],
+)
+def test_what_cannot_be_built_is_told_and_leaves_nothing(tmp_path, monkeypatch, change, said):
+    monkeypatch.setattr("move37.build._start_ray", lambda *a: None)
+    with pytest.raises(UserError) as error:
+        move37.train(toy_config(**change), out=tmp_path / "run")
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_ppo_says_which_actions_it_cannot_play(tmp_path):
+    with pytest.raises(UserError, match=r"config: agent: .*action"):
+        move37.train(toy_config(env={"id": "tests.toys:Echo"}, agent={"kind": "ppo"}), out=tmp_path / "run")
+
+
+def test_a_folder_in_use_is_refused(tmp_path):
+    run = move37.train(toy_config(), out=tmp_path / "run")
+    before = (run.path / "metrics.jsonl").read_bytes()
+    with pytest.raises(UserError, match=r"a run is there already; .*--resume .*--out"):
+        move37.train(toy_config(), out=tmp_path / "run")
+    assert (run.path / "metrics.jsonl").read_bytes() == before
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    with pytest.raises(UserError, match="is there already and no run folder"):
+        move37.train(toy_config(), out=tmp_path / "mine")
+    with run.locked(), pytest.raises(UserError, match="another process is training this run"):
+        move37.resume(run.path, trust=True)
+
+
+def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
+    agent = {"kind": "tests.toy_learner:ToyLearner", "nan_at": 7}
+    diary = Diary()
+    with pytest.raises(RunError) as error:
+        move37.train(toy_config(agent=agent, checkpoint={"every": 32}), out=tmp_path / "run", observer=diary)
+    text = str(error.value)
+    assert (
+        "stopped after 112 env steps: the gradient is not finite; the checkpoint of 96 env steps is good"
+        in text
+    )
+    assert "lower learning rate" in text
+    assert f"move37 train --resume {tmp_path / 'run'}" in text
+    assert "\n" not in text
+    assert diary.heard == ["start", "close"]
+    run = move37.resume(tmp_path / "run", trust=True, overrides=["agent.nan_at=null", "agent.lr=1e-2"])
+    assert [r["env_steps"] for r in run.metrics()] == list(range(16, 161, 16))
+    assert run.metrics()[-1]["lr"] == pytest.approx(0.01 * 0.1)
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path, monkeypatch):
+    from move37 import checkpoint
+
+    run = move37.train(toy_config(), out=tmp_path / "run")
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_tree", full)
+    with pytest.raises(RunError, match=r"No space left on device.*the last good one is .*160"):
+        move37.resume(run.path, trust=True, overrides=["budget.env_steps=320"])
+    monkeypatch.undo()
+    assert move37.resume(run.path, trust=True).metrics()[-1]["env_steps"] == 320
+
+
+def test_a_full_disk_under_the_metrics_too(tmp_path, monkeypatch):
+    from move37 import logs
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(logs.MetricsLog, "write", full)
+    with pytest.raises(
+        RunError, match=r"stopped after 16 env steps: No space left on device; there is no checkpoint"
+    ):
+        move37.train(toy_config(), out=tmp_path / "run")
+
+
+def test_ctrl_c_ends_the_update_saves_and_says_how_to_go_on(tmp_path):
+    class Impatient(Diary):
+        def update(self, record):
+            if record["updates"] == 4:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as stop:
+        move37.train(toy_config(), out=tmp_path / "run", observer=Impatient())
+    assert "stopped after 64 env steps" in str(stop.value)
+    assert f"move37 train --resume {tmp_path / 'run'}" in str(stop.value)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    straight = move37.train(toy_config(), out=tmp_path / "straight")
+    resumed = move37.resume(tmp_path / "run", trust=True)
+    assert plain(resumed.metrics()) == plain(straight.metrics())
+
+
+def test_the_same_from_a_thread_where_signals_cannot_be_caught(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(move37.train, toy_config(), out=tmp_path / "run").result()
+    assert run.metrics()[-1]["env_steps"] == 160
+
+
+def test_warnings_reach_the_observer(tmp_path):
+    env = {"id": "tests.toys:Walk", "n": 1, "longest": 10**9}
+    diary = Diary()
+    config = toy_config(env=env, agent={"kind": "tests.toy_learner:ToyLearner", "n_steps": 500})
+    move37.train(config, ["budget.env_steps=4000"], out=tmp_path / "run", observer=diary)
+    assert any("no episode finished yet" in text for text in diary.warnings)
+
+
+def test_tensorboard_shows_the_same_numbers(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = move37.train(toy_config(), out=tmp_path / "run")
+    board = EventAccumulator(str(run.path)).Reload()
+    got = [(e.step, e.value) for e in board.Scalars("noise")]
+    assert got == [(r["env_steps"], pytest.approx(r["noise"], rel=1e-6)) for r in run.metrics()]
+
+
+def test_workers_in_one_process_train_alike(tmp_path, monkeypatch):
+    """The loop with a Fleet: two workers of two slots, whose state is saved and taken up again."""
+    from move37 import build
+    from rollouts.fleet import Fleet
+
+    monkeypatch.setattr(build, "_start_ray", lambda *a: None)
+    monkeypatch.setattr(build, "Fleet", lambda env, **kwargs: Fleet(env, **kwargs, local=True))
+    config = toy_config(sampler={"workers": 2})
+    straight = move37.train(config, out=tmp_path / "straight")
+    move37.train(config, ["budget.env_steps=80"], out=tmp_path / "run")
+    resumed = move37.resume(tmp_path / "run", trust=True, overrides=["budget.env_steps=160"])
+    names = ("env_steps", "episodes", "return", "noise")
+    assert [[r[k] for k in names] for r in resumed.metrics()] == [
+        [r[k] for k in names] for r in straight.metrics()
+    ]
