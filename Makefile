@@ -16,6 +16,7 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || python3.11 -m venv $(VENV) 2>/dev/null || python3 -m venv $(VENV)
 	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "move37 needs Python 3.11 or newer")'
+	@echo "Installing torch, then the rest: some minutes, once."
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[test]'
 	touch $@
@@ -28,6 +29,9 @@ demo: $(INSTALLED)
 	rm -rf runs/demo
 	$(BIN)/move37 train configs/train/demo.yaml --out runs/demo
 	$(BIN)/move37 watch runs/demo --gif runs/demo/game.gif --speed 3
+
+# Several processes share the cores here: threads that wait must sleep, not spin (many times faster).
+test test-slow: export OMP_WAIT_POLICY := passive
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -6,14 +6,13 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from gymnasium import spaces
 
 from agents.networks import from_arrays, to_arrays
 from agents.optim import apply_gradients, load_optimiser_state, make_adam, optimiser_state
 from agents.q_actor import QActor
-from agents.q_losses import best_actions, c51_loss, huber_loss, project_c51, take_action
+from agents.q_losses import best_actions, item_loss, make_goals, take_action
 from agents.q_networks import QNetwork
 from agents.replay import Batch, Replay
 from agents.replay.buffer import check_memory
@@ -32,6 +31,8 @@ RAINBOW: dict[str, Any] = {
     "noisy": True,
 }
 """All switches on: `DQN(..., **RAINBOW)` is Rainbow."""
+GROUP_ITEMS = 1024
+"""Items whose targets are made in one forward pass, where many small batches are due at once."""
 
 
 class DQN(Learner):
@@ -110,7 +111,9 @@ class DQN(Learner):
         self.epsilon = _filled("epsilon", usual, epsilon or {})
         _need(0 <= self.epsilon["start"] <= 1 and 0 <= self.epsilon["end"] <= 1, "epsilon", "in [0, 1]")
         given = prioritised if isinstance(prioritised, Mapping) else {}
-        self.priorities = {} if prioritised is False else _filled("prioritised", PRIORITIES, given)
+        self.priorities = (
+            _filled("prioritised", PRIORITIES, given) if prioritised not in (False, None) else {}
+        )
         self.double, self.n_step, self.gamma, self.lr = double, n_step, gamma, lr
         self.replay_capacity, self.batch_size, self.replay_ratio = replay_capacity, batch_size, replay_ratio
         self.learning_starts, self.target_every = learning_starts, target_every
@@ -134,9 +137,7 @@ class DQN(Learner):
         self.target = copy.deepcopy(self.online).requires_grad_(False)
         self.optimiser = make_adam(self.online, lr, eps=adam_eps)
         self.rng = from_seeds([seed])
-        self.replay: Replay | None = (
-            None  # made when the first rollout comes: workers and evaluation need none
-        )
+        self.replay: Replay | None = None  # made with the first rollout: who only plays needs none
         self.env_steps = self.gradient_steps = 0
         self.debt = 0.0  # items still to be replayed
         self._anneal()
@@ -152,51 +153,63 @@ class DQN(Learner):
         self._anneal()
         if self.env_steps // self.target_every > copies:
             self.target.load_state_dict(self.online.state_dict())
-        stats = []
+        stats: list[torch.Tensor] = []
+        group = max(1, GROUP_ITEMS // self.batch_size)
         while self.debt >= self.batch_size and self.replay.items:
-            stats.append(self._update(self.replay))
-            self.debt -= self.batch_size
+            updates = min(group, int(self.debt // self.batch_size))
+            stats += self._update(self.replay, updates)
+            self.debt -= updates * self.batch_size
         return self._metrics(stats)
 
-    def _update(self, replay: Replay) -> tuple[torch.Tensor, torch.Tensor, float]:
-        """One gradient step; returns loss and mean value (0-d tensors), and the gradient's norm."""
+    def _update(self, replay: Replay, updates: int) -> list[torch.Tensor]:
+        """Gradient steps, as many as `updates`, whose items are drawn and whose targets are made in one go.
+
+        So priorities and the choice of double Q-learning may be `updates` steps old: far less than the target
+        network is. Returns `[loss, mean value, gradient's norm]` of each step.
+        """
         beta = self.priorities.get("beta", 1.0)
-        batch = replay.sample(self.batch_size, self.rng, beta + (1 - beta) * self.progress)
-        loss, errors, q = self._loss(batch)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = apply_gradients(self.optimiser, self.max_grad_norm)
-        self.gradient_steps += 1
+        batch = replay.sample(updates * self.batch_size, self.rng, beta + (1 - beta) * self.progress)
+        tensor, stats = self.actor.tensor, []
+        obs, next_obs = tensor(batch.obs).chunk(2)
+        actions, weights = tensor(batch.actions) - self.actor.start, tensor(batch.weights)
+        goals = self._goals(batch, next_obs, updates)
+        errors = torch.empty_like(weights)
+        for i in range(updates):
+            part = slice(i, None, updates)  # stratified draws come in order; this has some of all strata
+            played = take_action(self._forward(self.online, obs[part]), actions[part])
+            losses, errors[part] = item_loss(played, goals[part])
+            loss = (weights[part] * losses).mean()
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = apply_gradients(self.optimiser, self.max_grad_norm)
+            q = self.online.values(played.detach().unsqueeze(1)).mean()
+            stats.append(torch.stack([loss.detach(), q, torch.as_tensor(norm, device=q.device)]))
+        self.gradient_steps += updates
         if self.priorities:
             replay.update(batch, errors.cpu().numpy())
-        return loss.detach(), q, norm
+        return stats
 
-    def _loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """`(loss, error of each item [B], mean value of what was played)`; the last two are detached."""
+    @torch.no_grad()
+    def _goals(self, batch: Batch, next_obs: torch.Tensor, updates: int) -> torch.Tensor:
+        """What the played actions' outputs should be: `[items, atoms]`."""
         tensor, online, target = self.actor.tensor, self.online, self.target
-        obs, next_obs = tensor(batch.obs).chunk(2)
-        returns, discounts = tensor(batch.returns), tensor(batch.discounts)
         mask = None if batch.next_masks is None else tensor(batch.next_masks)
-        played = take_action(self._forward(online, obs), tensor(batch.actions) - self.actor.start)
-        with torch.no_grad():
-            following = self._forward(target, next_obs)
-            judge = (
-                online.values(self._forward(online, next_obs)) if self.double else target.values(following)
-            )
-            following = take_action(following, best_actions(judge, mask))
-            if target.atoms > 1:
-                goal = project_c51(following.softmax(1), target.support, returns, discounts)
-            else:
-                goal = returns + discounts * following.squeeze(1)
-        losses, errors = c51_loss(played, goal) if target.atoms > 1 else huber_loss(played.squeeze(1), goal)
-        q = target.values(played.detach().unsqueeze(1)).mean()
-        return (tensor(batch.weights) * losses).mean(), errors, q
+        following = self._forward(target, next_obs, updates)
+        if self.double:
+            judge = online.values(self._forward(online, next_obs, updates))
+        else:
+            judge = target.values(following)
+        following = take_action(following, best_actions(judge, mask))
+        return make_goals(following, target.support, tensor(batch.returns), tensor(batch.discounts))
 
-    def _forward(self, network: QNetwork, obs: torch.Tensor) -> torch.Tensor:
-        """One pass, with one draw of noise for the whole batch where the network is noisy."""
-        return self.actor.forward(obs, self.actor.noise(self.rng), network)
+    def _forward(self, network: QNetwork, obs: torch.Tensor, updates: int = 1) -> torch.Tensor:
+        """One pass; in a noisy network, with one draw of noise for all items (`i % updates`) of an update."""
+        noise = self.actor.noise(self.rng, updates)
+        if noise is not None and updates > 1:
+            noise = noise.repeat(self.batch_size, 1)
+        return self.actor.forward(obs, noise, network)
 
-    def _metrics(self, stats: list[tuple[torch.Tensor, torch.Tensor, float]]) -> Metrics:
+    def _metrics(self, stats: list[torch.Tensor]) -> Metrics:
         assert self.replay is not None
         begun = max(1, self.env_steps - self.learning_starts)
         metrics = {
@@ -205,12 +218,8 @@ class DQN(Learner):
             "replay_size": float(self.replay.items),
             "replay_ratio": self.gradient_steps * self.batch_size / begun,
         }
-        if stats:
-            losses, values, norms = zip(*stats)
-            metrics["q_loss"] = float(torch.stack(losses).mean())
-            metrics["q_mean"] = float(torch.stack(values).mean())
-            metrics["grad_norm"] = float(np.mean(norms))
-        return metrics
+        means = torch.stack(stats).mean(0).tolist() if stats else []
+        return metrics | dict(zip(("q_loss", "q_mean", "grad_norm"), means))
 
     def _anneal(self) -> None:
         """Set the actor's ε by the env steps so far."""

@@ -144,11 +144,11 @@ class PolicyActor(Agent):
             raise ValueError(f"row {int(mask.any(-1).int().argmin())} has no legal action")
         with torch.inference_mode():
             params, value = self.forward(seen)
-            described = self.distribution.describe(params, mask)
-            out = torch.cat([described, value[:, None]], dim=-1).cpu().numpy()  # one transfer
-        pi, distribution = out[:, :-1], self.distribution
-        actions, log_prob = distribution.sample(pi, rng) if explore else distribution.best(pi)
-        return Decision(actions, fields={"log_prob": log_prob, "value": out[:, -1]})
+            described = self.distribution.describe(params, mask).cpu().numpy()
+            values = value.cpu().numpy()
+        choose = self.distribution
+        actions, log_prob = choose.sample(described, rng) if explore else choose.best(described)
+        return Decision(actions, fields={"log_prob": log_prob, "value": values})
 
     def to_device(self, obs: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
         """`(what the network sees, action mask or None)` as tensors on the device, in raw dtypes."""

@@ -120,9 +120,8 @@ class PPO(Learner):
         share: bool | None = None,
         precision: str = "fp32",
     ) -> None:
-        _need(
-            n_steps >= 1 and epochs >= 1 and minibatch_size >= 1, "n_steps, epochs and minibatch_size", "≥ 1"
-        )
+        counts = "n_steps, epochs and minibatch_size"
+        _need(n_steps >= 1 and epochs >= 1 and minibatch_size >= 1, counts, "≥ 1")
         _need(0 <= gamma <= 1 and 0 <= gae_lambda <= 1, "gamma and gae_lambda", "in [0, 1]")
         _need(lr >= 0 and clip > 0, "lr ≥ 0 and clip", "> 0")
         self.entropy_coef = _line(entropy_coef)
@@ -139,12 +138,12 @@ class PPO(Learner):
         self.actor = PolicyActor(
             observation_space,
             action_space,
+            seed=seed,
             device=device,
             network=network,
             share=share,
             normalise_obs=normalise_obs,
             precision=precision,
-            seed=seed,
         )
         self.optimiser = make_adam(self.actor.network, lr, eps=1e-5)
         self.generator = np.random.default_rng(seed)
@@ -156,30 +155,30 @@ class PPO(Learner):
         rows = np.flatnonzero(rollout.valid)
         lr = self.lr * (1 - self.progress) if self.anneal_lr else self.lr
         set_lr(self.optimiser, lr)
-        start, end = self.entropy_coef
-        entropy_coef = start + (end - start) * self.progress
+        entropy_coef = float(np.interp(self.progress, (0, 1), self.entropy_coef))
         stats, norms = [], []
         for index in self._minibatches(rows):
-            part = batch.take(index)
-            params, value = self.actor.forward(part.obs)
-            log_prob, entropy = self.actor.distribution.evaluate(params, part.actions, part.mask)
-            loss, stat = ppo_loss(
-                log_prob, entropy, value, part.numbers, entropy_coef=entropy_coef, **self.loss_options
-            )
+            loss, stat = self._loss(batch.take(index), entropy_coef)
             stats.append(stat)
-            if self.target_kl is not None and float(stat[3]) > self.target_kl:
+            if self.target_kl is not None and float(stat[STATS.index("approx_kl")]) > self.target_kl:
                 break
-            self.optimiser.zero_grad(set_to_none=True)
+            self.optimiser.zero_grad()
             loss.backward()
             norms.append(apply_gradients(self.optimiser, self.max_grad_norm))
         self.updates += 1
-        if (
-            self.actor.network.normaliser is not None
-        ):  # after learning, so that log_prob and value stay comparable
-            self.actor.network.normaliser.update(batch.obs[self._tensor(rows)])
-        means = torch.stack(stats).mean(0).tolist()
-        steps = {"lr": lr, "entropy_coef": entropy_coef, "gradient_steps": float(len(norms))}
-        return metrics | dict(zip(STATS, means)) | {"grad_norm": float(np.mean(norms or [0.0]))} | steps
+        normaliser = self.actor.network.normaliser
+        if normaliser is not None:  # after learning, so that log_prob and value stay comparable
+            normaliser.update(batch.obs[self._tensor(rows)])
+        metrics |= dict(zip(STATS, torch.stack(stats).mean(0).tolist()))
+        metrics |= {"grad_norm": float(np.mean(norms or [0.0])), "gradient_steps": float(len(norms))}
+        return metrics | {"lr": lr, "entropy_coef": entropy_coef}
+
+    def _loss(self, part: Batch, entropy_coef: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """`(loss, stats)` of a minibatch by the policy as it is now."""
+        params, value = self.actor.forward(part.obs)
+        log_prob, entropy = self.actor.distribution.evaluate(params, part.actions, part.mask)
+        now = (log_prob, entropy, value)
+        return ppo_loss(*now, part.numbers, entropy_coef=entropy_coef, **self.loss_options)
 
     def _prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """The rollout as one batch `[T · n]` on the device, and what is known before learning."""

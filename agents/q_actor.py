@@ -81,10 +81,12 @@ class QActor(Agent):
             out = network(seen, noise)
         return out.float()
 
-    def noise(self, rng: np.ndarray) -> torch.Tensor | None:
-        """Noise for one forward pass, a row for each generator in `rng`; None where the network has none."""
+    def noise(self, rng: np.ndarray, draws: int = 1) -> torch.Tensor | None:
+        """Noise for a forward pass: `draws` rows from each generator of `rng`; None in a plain network."""
         size = self.network.noise_size
-        return self.tensor(normal(rng, size).astype(np.float32)) if size else None
+        if not size:
+            return None
+        return self.tensor(normal(rng, draws * size).reshape(-1, size).astype(np.float32))
 
     def tensor(self, array: np.ndarray) -> torch.Tensor:
         """`array` on the actor's device."""

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 
 def best_actions(values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """The legal action of highest value, int64 `[B]`, by `values` and `mask` (or None), both `[B, actions]`."""
+    """The legal action of highest value, int64 `[B]`; `values` and `mask` (if any) are `[B, actions]`."""
     return (values if mask is None else values.masked_fill(~mask, -torch.inf)).argmax(1)
 
 
@@ -32,7 +32,7 @@ def project_c51(
     that one all.
     """
     low, high, last = support[0], support[-1], len(support) - 1
-    moved = (returns[:, None] + discounts[:, None] * support).clamp(low, high)
+    moved = returns[:, None] + discounts[:, None] * support
     place = ((moved - low) * (last / (high - low))).clamp(0, last)
     below = place.floor()
     share = place - below
@@ -51,3 +51,23 @@ def c51_loss(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor,
     loss = -(targets * logits.log_softmax(1)).sum(1)
     entropy = -torch.special.xlogy(targets, targets).sum(1)
     return loss, (loss.detach() - entropy).clamp_(min=0.0)
+
+
+def make_goals(
+    following: torch.Tensor, support: torch.Tensor, returns: torch.Tensor, discounts: torch.Tensor
+) -> torch.Tensor:
+    """What outputs for the played actions should be, `[B, atoms]`: return distributions, or with one atom
+    values.
+
+    `following` `[B, atoms]` is the target network's output (logits, or values) for what is played next.
+    """
+    if len(support) == 1:
+        return returns[:, None] + discounts[:, None] * following
+    return project_c51(following.softmax(1), support, returns, discounts)
+
+
+def item_loss(played: torch.Tensor, goals: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """`(loss, error to prioritise by)`, `[B]` each, of outputs `[B, atoms]` for the played actions."""
+    if played.shape[1] == 1:
+        return huber_loss(played.squeeze(1), goals.squeeze(1))
+    return c51_loss(played, goals)

@@ -21,7 +21,7 @@ __all__ = ["make", "names", "register"]
 ARCADE = {
     "Asterix": "gather gold and dodge enemies on a 10x10 grid",
     "Breakout": "knock a wall down with ball and paddle on a 10x10 grid",
-    "Freeway": "cross ten rows of traffic, again and again, on a 10x10 grid",
+    "Freeway": "cross a road full of cars, again and again, on a 10x10 grid",
     "Seaquest": "rescue divers under water, mind the oxygen, on a 10x10 grid",
     "SpaceInvaders": "shoot waves of invaders on a 10x10 grid",
 }

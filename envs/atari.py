@@ -5,8 +5,10 @@ two of 4 frames, 4 of these stacked, up to 30 frames of FIRE (where the game has
 the minimal action set, 108,000 frames at most. Sticky actions are off unless asked for (`sticky=0.25` is what
 `gymnasium.make("ALE/...-v5")` sets; ale-py's vector environment itself says 0).
 
-Different from ale-py's defaults: rewards are never clipped, a lost life neither ends nor restarts an episode,
-an ended slot restarts in the same step, and any integer is a seed.
+Different from ale-py's defaults: rewards are never clipped, a lost life neither ends nor restarts an
+episode, an ended slot restarts in the same step, and every whole number from 0 up is a seed. Left as it is:
+where a game is over between the frames that are shown, the last observation shows the frame before (a
+truncated episode's is exact).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any
 import numpy as np
 from ale_py import roms
 from ale_py.vector_env import AtariVectorEnv
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 
 from envs.base import Array, BatchEnv, slot_seeds
@@ -82,6 +85,7 @@ class Atari(BatchEnv):
         self.parts = ("life_lost",) if life_loss else ()
         self.single_observation_space = self._env.single_observation_space
         self.single_action_space = self._env.single_action_space
+        self._choices = len(self._env.ale.get_action_set())
         self.observation_space, self.action_space = self._env.observation_space, self._env.action_space
         self._lives = np.full(n, -1)  # -1 before the first reset
         self._frame = np.zeros((84, 84), np.uint8)
@@ -105,7 +109,7 @@ class Atari(BatchEnv):
 
     def step(self, actions: Any) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
         """Step every slot (4 frames); see `BatchEnv`."""
-        obs, rewards, terminated, truncated, info = self._env.step(np.asarray(actions, np.int64))
+        obs, rewards, terminated, truncated, info = self._env.step(self._checked(actions))
         parts = {}
         if self.parts:
             lost = (info["lives"] < self._lives) & ~truncated | terminated & (self._lives > 0)
@@ -114,6 +118,17 @@ class Atari(BatchEnv):
         self._frame[:] = obs[0, -1]
         out = {"final_obs": info.get("final_obs", obs), "parts": parts}
         return obs, rewards.astype(np.float32), terminated, truncated, out
+
+    def _checked(self, actions: Any) -> Array:
+        """The actions as int64 `[n]`; ale-py dies of those that the game has not."""
+        if self._lives[0] < 0:
+            raise ResetNeeded("call reset first")
+        actions = np.asarray(actions, np.int64)
+        if actions.shape != (self.num_envs,) or actions.min() < 0 or actions.max() >= self._choices:
+            raise ValueError(
+                f"actions {actions.tolist()}; there must be {self.num_envs} in [0, {self._choices})"
+            )
+        return actions
 
     def render(self) -> Any:
         """Slot 0's newest frame, uint8 `[420, 336, 3]`, grey, about the shape of a television picture."""

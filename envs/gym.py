@@ -59,6 +59,7 @@ class Singles(BatchEnv):
 
     def step(self, actions: Any) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
         """Step every slot; see `BatchEnv`."""
+        self._check_begun()
         n = self.num_envs
         rewards: list[Any] = [0.0] * n
         terminated, truncated = [False] * n, [False] * n
@@ -80,6 +81,7 @@ class Singles(BatchEnv):
         """See `BatchEnv`; observations, generators, elapsed steps and options included."""
         if not self.can_save:
             return super().get_state()
+        self._check_begun()
         slots = [saving.save(env) for env in self.envs]
         return {"obs": self._layout.stack(self._now), "slots": slots, "options": list(self._options)}
 
@@ -107,6 +109,10 @@ class Singles(BatchEnv):
     def close_extras(self, **kwargs: Any) -> None:
         for env in self.envs:
             env.close()
+
+    def _check_begun(self) -> None:
+        if self._now[0] is None:
+            raise gymnasium.error.ResetNeeded("call reset first")
 
     def _restart(self, i: int, seed: int | None) -> None:
         obs, _ = self.envs[i].reset(seed=seed, options=self._options[i])

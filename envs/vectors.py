@@ -163,8 +163,4 @@ def _equal(a: Any, b: Any) -> bool:
     """Whether two rows are the same, NaN being NaN."""
     if isinstance(a, dict):
         return all(_equal(a[k], b[k]) for k in a)
-    return (
-        np.array_equal(a, b, equal_nan=True)
-        if isinstance(a, np.ndarray) and a.dtype.kind == "f"
-        else bool(np.all(a == b))
-    )
+    return bool(np.all((a == b) | ((a != a) & (b != b))))

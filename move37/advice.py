@@ -140,8 +140,7 @@ def _replay_ratio(history: Sequence[Record], wanted: float | None) -> str:
         return ""
     return (
         f"replay_ratio is {recent[-1]:.3g} samples a step, but {wanted:.3g} was asked for: the learner does "
-        "not get the updates that it should. Try an agent.batch_size and an env.n of which one divides the "
-        "other."
+        "not get the updates that it should. Try a smaller agent.batch_size."
     )
 
 

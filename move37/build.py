@@ -32,7 +32,7 @@ class Parts:
 
 def build(config: Config, where: str) -> Parts:
     """The objects that `config` names. Raises `UserError` that begins with `where` for what does not fit."""
-    set_threads()
+    set_threads(config.threads)
     workers = config.sampler.workers
     env = make_env(config, 1 if workers else config.env.n, where)
     with told(f"{where}: agent"):
@@ -74,14 +74,19 @@ def pick_device(device: str) -> str:
     return device
 
 
-def set_threads() -> None:
-    """Share the cores out: torch and numba take turns in this process, so each may use all."""
+def set_threads(threads: int | None = None) -> int:
+    """Let torch and kernels, which take turns in this process, use `threads` CPU threads each (returned).
+
+    None takes torch's default: `OMP_NUM_THREADS`, else a thread a core.
+    """
     import numba
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(cores)
-    numba.set_num_threads(min(cores, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined])
+    threads = threads or torch.get_num_threads()
+    # numba first: its pool, when it starts, sets OpenMP's number of threads, which torch shares
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+    torch.set_num_threads(threads)
+    return threads
 
 
 @contextmanager

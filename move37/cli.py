@@ -44,13 +44,18 @@ Checkpoint = Annotated[str, typer.Option(metavar="NAME", help="last, best, or a 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 1 for a failure while running, 2 for bad input."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        return app(arguments or ["--help"], prog_name="move37", standalone_mode=False) or 0
+    command = typer.main.get_command(app)
+    try:  # not by the app's own main, which swallows what Ctrl-C has to say
+        with command.make_context("move37", arguments or ["--help"]) as context:
+            command.invoke(context)
+        return 0
+    except typer.Exit as done:
+        return done.exit_code
     except BrokenPipeError:  # the reader left, as in `move37 envs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (KeyboardInterrupt, typer.Abort) as stop:  # typer makes the one into the other, as its cause
-        return tell(str(stop.__cause__ or stop) or "stopped", 130)
+    except KeyboardInterrupt as stop:
+        return tell(str(stop) or "stopped", 130)
     except Exception as error:
         if "--debug" in arguments:
             raise
@@ -143,7 +148,7 @@ def train(
     run = _train(words, out, resume, observer, trust)
     if json:
         done = observer.summaries
-        print_json({"run": run.path, **done[0]} if not run.config.seeds else {"run": run.path, "seeds": done})
+        print_json({"seeds": done} if run.config.seeds else done[0])
 
 
 def _train(words: list[str], out: Path | None, resume: Path | None, observer: Any, trust: bool) -> Run:

@@ -119,9 +119,14 @@ class Config(Section):
     seeds: list[Seed] = Field(default_factory=list)
     """Train each of these, in `<run>/seed-<s>`; empty: `seed` alone."""
     device: str = "auto"
+    threads: Count | None = None
+    """CPU threads of torch and of kernels: without it what `OMP_NUM_THREADS` says, else all cores.
+
+    One is often faster for small networks, and on a machine that others use. Equal runs need equal threads.
+    """
     env: EnvConfig
     agent: AgentConfig
-    reward: dict[str, float | dict[str, Any]] = Field(default_factory=lambda: {"env": 1.0})
+    reward: dict[str, float | dict[str, Any]] = {"env": 1.0}
     sampler: SamplerConfig = SamplerConfig()
     budget: Budget
     evaluate: Evaluate = Evaluate()

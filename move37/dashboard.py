@@ -95,6 +95,7 @@ class Lines(Observer):
         self.progress = Progress()
         self.summaries: list[dict[str, Any]] = []
         self.next_line = 0.0
+        self.unsaid = False
 
     def start(self, info: Mapping[str, Any]) -> None:
         """Say what is trained and where it goes."""
@@ -107,7 +108,8 @@ class Lines(Observer):
         """Take in one line of metrics; say it when a line is due."""
         now = self.clock()
         self.progress.update(record, now)
-        if now >= self.next_line or "eval/return" in record:
+        self.unsaid = now < self.next_line and "eval/return" not in record
+        if not self.unsaid:
             self._say(line(self.progress))
             self.next_line = now + LINE_SECONDS
 
@@ -118,7 +120,8 @@ class Lines(Observer):
     def finish(self, summary: Mapping[str, Any]) -> None:
         """The last line, the curve and what is next (the curve only on stdout)."""
         self.summaries.append(dict(summary))
-        self._say(line(self.progress))
+        if self.unsaid:
+            self._say(line(self.progress))
         if self.out is not sys.stderr:
             self._say(closing(self.progress, summary))
 
@@ -202,7 +205,7 @@ def _times(progress: Progress) -> Text:
     for phase, share in progress.time_shares.items():
         if share >= 0.01:
             blocks = "█" * max(round(16 * share), 1)
-            text.append(f" {blocks}", style=PHASE_COLOURS.get(phase, "blue"))
+            text.append(f" {blocks}", style=PHASE_COLOURS[phase])
             text.append(f" {phase} {share:.0%}", style="dim")
     return text
 
@@ -220,5 +223,5 @@ def closing(progress: Progress, summary: Mapping[str, Any]) -> str:
     x, y = progress.returns.arrays()
     curve = chart(x, smooth(y, max(len(y) // 50, 1)), x_name="env steps", y_name="return")
     path = summary.get("path") or progress.info.get("path", "RUN")
-    took = f"{steps(progress)} in {clock(progress.elapsed)}"
+    took = f"{short(progress.record.get('env_steps', 0))} steps in {clock(progress.elapsed)}"
     return f"\n{curve}\n\n{took}. Next: move37 watch {path}   move37 eval {path}"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,13 +12,13 @@ from typing import Any
 from move37.advice import Adviser
 from move37.build import build, make_env
 from move37.config import Config, load_config, make_config
-from move37.errors import RunError, UserError
+from move37.errors import UserError
 from move37.evaluate import SLOTS, evaluate
+from move37.guard import interruptible, told_of_disk, told_of_failure
 from move37.logs import MetricsLog
 from move37.observer import Observer
 from move37.run import CONFIG, Run
 from move37.tally import WINDOW, Tally
-from rollouts.fleet import FleetError
 
 EVALUATED = {"length": "mean_length", "success": "success"}
 """What an evaluation gives beside returns: its name in a line of metrics, and in `evaluate`."""
@@ -65,16 +63,21 @@ def resume(path: str | Path, observer: Any = None, trust: bool = False, override
     run = Run.load(path, trust)
     run.check_trust()
     where = str(run.path / CONFIG)
-    run.config = make_config(run.config.plain(), overrides, where)
+    before, run.config = run.config, make_config(run.config.plain(), overrides, where)
     run.trust = True  # what is left to follow was said by the caller
-    if overrides:
+    try:
+        _train_seeds(run, observer or Observer(), where)
+    except UserError:  # an override does not fit: the run stays as it was
+        run.config = before
         run.write_config()
-    _train_seeds(run, observer or Observer(), where)
+        raise
     return run
 
 
 def _train_seeds(run: Run, observer: Any, where: str) -> None:
     """Train the run, or one run a seed inside it, each from where it stands."""
+    with told_of_disk(run):
+        run.write_config()
     if not run.config.seeds:
         with run.locked(), Session(run, observer, where) as session:
             session.train()
@@ -82,7 +85,6 @@ def _train_seeds(run: Run, observer: Any, where: str) -> None:
     for seed in run.config.seeds:
         path, config = run.path / f"seed-{seed}", run.config.for_seed(seed)
         one = Run(path, config, trust=True) if (path / CONFIG).exists() else Run.create(path, config)
-        one.write_config()
         _train_seeds(one, observer, where)
 
 
@@ -92,7 +94,10 @@ class Session:
     def __init__(self, run: Run, observer: Any, where: str):
         self.run, self.config, self.observer = run, run.config, observer
         self.parts = build(run.config, where)
-        self.tally, self.adviser = Tally(), Adviser()
+        self.tally = Tally()
+        self.adviser = Adviser(
+            slots=run.config.env.n, replay_ratio=run.config.agent.options.get("replay_ratio")
+        )
         self.seconds_before, self.began = 0.0, time.perf_counter()
         self.times: dict[str, float] = {}
         self.measured: dict[str, float] = {}
@@ -101,7 +106,8 @@ class Session:
         self._restore()
         self.steps_recorded = self.tally.env_steps
         self.reason = self.spent()
-        self.log = MetricsLog(run.path, self.tally.updates)
+        with told_of_disk(run):
+            self.log = MetricsLog(run.path, self.tally.updates)
 
     def __enter__(self) -> Session:
         return self
@@ -121,9 +127,9 @@ class Session:
         self.observer.start(self._info())
         if self.fresh_games:
             self.observer.warn(
-                f"games of {self.config.env.id} cannot be saved, so they start afresh; all else goes on exactly"
+                f"games of {self.config.env.id} cannot be saved and start afresh; all else goes on exactly"
             )
-        with interruptible() as stopped, self._failures():
+        with interruptible() as stopped, told_of_failure(self.run, self.tally):
             while not self.reason:
                 learner.progress = self.progress()
                 with self.clock("collect"):
@@ -302,44 +308,3 @@ class Session:
         counts = {"env_steps": tally.env_steps, "updates": tally.updates, "episodes": tally.episodes}
         where = {"path": str(self.run.path), "reason": self.reason, "seconds": self.seconds()}
         return where | counts | {"return": tally.mean_return} | self.measured
-
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
-        """What can fail while running, told with what is saved and how to go on."""
-        try:
-            yield
-        except (FloatingPointError, FleetError, OSError) as error:
-            if isinstance(error, FloatingPointError):
-                cure = "with a lower learning rate (agent.lr=…), or rewards clipped or scaled down"
-            else:
-                cure = "once its cause is gone"
-            good = self.run.checkpoint_folder.newest()
-            kept = (
-                f"the checkpoint of {int(good):,} env steps is good" if good else "there is no checkpoint yet"
-            )
-            reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-            raise RunError(
-                f"{self.run.path}: stopped after {self.tally.env_steps:,} env steps: {reason}; {kept}. "
-                f"Go on {cure}: move37 train --resume {self.run.path}"
-            ) from error
-
-
-@contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C only makes the yielded function answer True; the second stops at once."""
-    asked = False
-
-    def note(number: int, frame: Any) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: asked
-    finally:
-        signal.signal(signal.SIGINT, before)

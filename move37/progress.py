@@ -11,6 +11,7 @@ import numpy as np
 
 SERIES = 512
 """Points of a curve that are kept; it is thinned when it grows beyond."""
+PHASES = ("collect", "learn", "evaluate", "checkpoint")
 TELLING = (
     "entropy",
     "approx_kl",
@@ -80,18 +81,8 @@ class Progress:
             self.returns.add(steps, record["return"])
         if "eval/return" in record:
             self.evaluations.add(steps, record["eval/return"])
-        for name, seconds in record.items():
-            phase = name.removeprefix("time/")
-            if phase != name and phase in (
-                "collect",
-                "reward",
-                "learn",
-                "sync",
-                "evaluate",
-                "checkpoint",
-                "log",
-            ):
-                self.phases[phase] = 0.98 * self.phases.get(phase, seconds) + 0.02 * seconds
+        for phase in PHASES:
+            self.phases[phase] = 0.98 * self.phases.get(phase, 0.0) + record.get(f"time/{phase}", 0.0)
         self.rate = record.get("time/steps_per_second", self.rate)
 
     @property

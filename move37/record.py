@@ -11,9 +11,9 @@ import numpy as np
 
 from move37.errors import RunError, UserError
 
-SIDE = {".gif": 240, ".mp4": 640}
+SIDE = {".gif": 320, ".mp4": 640}
 """Longest side of a picture in a file, in pixels; larger ones are made smaller."""
-COLOURS = 64
+COLOURS = 256
 
 
 class Recording:
@@ -98,7 +98,7 @@ def shrink(picture: np.ndarray, side: int) -> np.ndarray:
 
 
 def _with_palette(picture: np.ndarray) -> Any:
-    """A Pillow image of at most 64 colours: exactly the picture's where it has no more."""
+    """A Pillow image of at most 256 colours: exactly the picture's where it has no more."""
     from PIL import Image
 
     return Image.fromarray(picture).quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)

@@ -60,17 +60,6 @@ def bootstrap_interval(
     return low, high
 
 
-def probability_of_improvement(x: Sequence[Any], y: Sequence[Any]) -> float:
-    """How likely a random run of `x` beats one of `y` (ties count half), averaged over tasks.
-
-    `x` and `y` have one array of scores a task, in the same order of tasks.
-    """
-    if len(x) != len(y) or not len(x):
-        raise ValueError(f"{len(x)} and {len(y)} tasks: both sides need the same, at least one")
-    wins = [np.sign(np.subtract.outer(np.asarray(a, float), np.asarray(b, float))) for a, b in zip(x, y)]
-    return float(np.mean([0.5 + w.mean() / 2 for w in wins]))
-
-
 def smooth(values: Array, window: int) -> Array:
     """Running mean of the last `window` values (`[n]` to `[n]`), NaN entries left out; NaN where all are."""
     values = np.asarray(values, dtype=np.float64)

@@ -24,7 +24,7 @@ class Tally:
 
     def add(self, rollout: Rollout, metrics: Mapping[str, float]) -> None:
         """Count one update: its valid rows, the episodes that ended, its metrics."""
-        self.env_steps += int(rollout.valid.sum())
+        self.env_steps += rollout.decisions
         self.updates += 1
         ended = rollout.ended["return"]
         if len(ended):

@@ -89,7 +89,7 @@ def picture(env: BatchEnv) -> np.ndarray | str | None:
 
 def action_name(env: BatchEnv, action: Any) -> str:
     """The action as a person reads it: by name where the environment has names."""
-    names = getattr(env, "actions", None)
+    names = getattr(env, "action_names", None)
     if isinstance(action, str):
         return action
     if isinstance(names, tuple) and np.ndim(action) == 0:
@@ -103,10 +103,12 @@ def frames_per_second(env: BatchEnv) -> float:
 
 
 def show_lines(moments: Iterable[Moment], out: TextIO) -> Iterator[Moment]:
-    """Tell each rewarded step and each end in a plain line; passes the moments on."""
+    """Tell in plain lines each end, and each reward other than the step's before; passes the moments on."""
+    before = 0.0
     for moment in moments:
-        if moment.reward or moment.ended:
+        if moment.ended or moment.reward not in (0, before):
             print(caption(moment), file=out, flush=True)
+        before = moment.reward
         yield moment
 
 
@@ -171,7 +173,9 @@ def fit(picture: np.ndarray, width: int, height: int) -> np.ndarray:
         step = min(int(scale), max(round(48 / max(grid.shape[:2])), 1))
         grid = grid.repeat(step, axis=0).repeat(step, axis=1)
     else:
-        size = max(int(grid.shape[1] * scale), 1), max(int(grid.shape[0] * scale), 2)
+        if not (grid.shape[0] % (step := -int(-1 // scale)) or grid.shape[1] % step):
+            scale = 1 / step  # each pixel the mean of a whole square
+        size = max(round(grid.shape[1] * scale), 1), max(round(grid.shape[0] * scale), 2)
         grid = np.asarray(Image.fromarray(grid).resize(size, Image.Resampling.BOX))
     return grid if grid.shape[0] % 2 == 0 else np.concatenate([grid, np.zeros_like(grid[:1])])
 

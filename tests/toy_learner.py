@@ -81,5 +81,6 @@ def toy_config(**changes):
         "budget": {"env_steps": 160},
         "log": {"every": 16},
         "device": "cpu",
+        "threads": 1,
     }
     return {k: v for k, v in (config | changes).items() if v is not None}

@@ -1,4 +1,4 @@
-"""Five arcade games on a grid of 10×10 cells, after MinAtar: light enough to step twenty million times a second.
+"""Five arcade games on a grid of 10×10 cells, after MinAtar, light enough for millions of steps a second.
 
 `register` tells Gymnasium of `arcade/<Name>-v0` (all six actions) and `arcade/<Name>-v1` (those that matter).
 """
@@ -29,7 +29,9 @@ def load(id: str) -> tuple[Game, bool]:
     """The game of an id such as `arcade/Breakout-v1`, and whether it has the minimal actions only (`-v1`)."""
     name, _, version = id.removeprefix("arcade/").partition("-")
     if name not in GAMES or version not in VERSIONS:
-        raise ValueError(f"no arcade game '{id}'; there are arcade/<{'|'.join(GAMES)}>-<{'|'.join(VERSIONS)}>")
+        raise ValueError(
+            f"no arcade game '{id}'; there are arcade/<{'|'.join(GAMES)}>-<{'|'.join(VERSIONS)}>"
+        )
     return import_module(f"envs.arcade.{GAMES[name]}").GAME, VERSIONS[version]
 
 

@@ -12,9 +12,7 @@ touching an enemy ends the game. Every hundred steps or so they come, and every 
 
 from __future__ import annotations
 
-import numpy as np
-
-from envs.arcade.game import DOWN, LEFT, NOOP, RIGHT, UP, Game, state_dtype, sticky_action
+from envs.arcade.game import DOWN, LEFT, NOOP, RIGHT, UP, Game, moved, state_dtype, sticky_action
 from envs.kernels import kernel
 from envs.rng import next_below, next_float
 
@@ -38,6 +36,7 @@ STATE = state_dtype(
     rightward=("i1", ROWS),
     gold=("i1", ROWS),
 )
+LIMITS = {"player_x": (0, 9), "player_y": (1, 8), "cell": (EMPTY, 9)}
 
 
 @kernel
@@ -117,14 +116,8 @@ def advance(game, action, rng, i, ramping):  # type: ignore[no-untyped-def]
         spawn(game, rng, i)
         game.spawn_timer = game.spawn_interval
 
-    if action == LEFT:
-        game.player_x = max(0, game.player_x - 1)
-    elif action == RIGHT:
-        game.player_x = min(9, game.player_x + 1)
-    elif action == UP:
-        game.player_y = max(1, game.player_y - 1)
-    elif action == DOWN:
-        game.player_y = min(8, game.player_y + 1)
+    game.player_x = moved(game.player_x, action, LEFT, RIGHT, 0, 9)
+    game.player_y = moved(game.player_y, action, UP, DOWN, 1, 8)
 
     reward, over = touch(game)
     if game.move_timer == 0:
@@ -182,4 +175,4 @@ def step(games, rng, actions, sticky, ramping, obs, final_obs, rewards, terminat
     return ended
 
 
-GAME = Game("Asterix", CHANNELS, (NOOP, LEFT, UP, RIGHT, DOWN), STATE, begin, step)
+GAME = Game("Asterix", CHANNELS, (NOOP, LEFT, UP, RIGHT, DOWN), STATE, LIMITS, begin, step)

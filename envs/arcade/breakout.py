@@ -1,21 +1,19 @@
-"""Breakout: a paddle, a ball that flies along diagonals, three rows of ten bricks.
+r"""Breakout: a paddle, a ball that flies along diagonals, three rows of ten bricks.
 
 A brick is worth 1. When the ball comes down on an empty wall, a new one stands. Letting the ball pass
 ends the game. The rules do not ramp.
 
     x 0 1 2 3 4 5 6 7 8 9
     y 0                        direction   0   1
-      1 bricks, bit 0 …                     \\ /
+      1 bricks, bit 0 …                     \ /
       2         bit 10 …                     o
-      3         bit 20 …                    / \\
+      3         bit 20 …                    / \
       9 paddle                             3   2
 """
 
 from __future__ import annotations
 
-import numpy as np
-
-from envs.arcade.game import LEFT, NOOP, RIGHT, Game, state_dtype, sticky_action
+from envs.arcade.game import LEFT, NOOP, RIGHT, Game, moved, state_dtype, sticky_action
 from envs.kernels import kernel
 from envs.rng import next_below
 
@@ -23,13 +21,14 @@ CHANNELS = ("paddle", "ball", "trail", "brick")
 PADDLE, BALL, TRAIL, BRICK = range(4)
 CELL = 4
 BRICKS = 30
-WALL = np.int64(2**BRICKS - 1)
+WALL = 2**BRICKS - 1
 # Exclusive or with these turns a direction round.
 MIRROR_X, MIRROR_Y, BACK = 1, 3, 2
 
 STATE = state_dtype(
     paddle="i1", ball_x="i1", ball_y="i1", trail_x="i1", trail_y="i1", direction="i1", strike="?", bricks="i4"
 )
+LIMITS = dict.fromkeys(("paddle", "ball_x", "ball_y", "trail_x", "trail_y"), (0, 9))
 
 
 @kernel
@@ -49,20 +48,17 @@ def restart(game, rng, i):  # type: ignore[no-untyped-def]
 @kernel
 def advance(game, action):  # type: ignore[no-untyped-def]
     """One step of the rules; returns (reward, over)."""
-    if action == LEFT:
-        game.paddle = max(0, game.paddle - 1)
-    elif action == RIGHT:
-        game.paddle = min(9, game.paddle + 1)
+    game.paddle = moved(game.paddle, action, LEFT, RIGHT, 0, 9)
 
-    old_x, old_y, direction = np.int64(game.ball_x), np.int64(game.ball_y), np.int64(game.direction)
-    x = old_x + (1 if direction == 1 or direction == 2 else -1)
+    old_x, old_y, direction = int(game.ball_x), int(game.ball_y), int(game.direction)
+    x = old_x + (1 if direction in (1, 2) else -1)
     y = old_y + (1 if direction >= 2 else -1)
     if x < 0 or x > 9:
         x = min(max(x, 0), 9)
         direction ^= MIRROR_X
 
     reward, over, inside = 0, False, False
-    brick = np.int64(1) << (10 * y - 10 + x) if 1 <= y <= 3 else np.int64(0)
+    brick = 1 << (10 * y - 10 + x) if 1 <= y <= 3 else 0
     if y < 0:
         y = 0
         direction ^= MIRROR_Y
@@ -128,4 +124,4 @@ def step(games, rng, actions, sticky, ramping, obs, final_obs, rewards, terminat
     return ended
 
 
-GAME = Game("Breakout", CHANNELS, (NOOP, LEFT, RIGHT), STATE, begin, step)
+GAME = Game("Breakout", CHANNELS, (NOOP, LEFT, RIGHT), STATE, LIMITS, begin, step)

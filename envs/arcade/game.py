@@ -5,7 +5,7 @@ The rules are those of MinAtar 1.0.15 (Young and Tian, 2019, arXiv:1903.03176), 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,8 @@ SIZE = 10
 class Game:
     """One game: its names, its state and its kernels.
 
-    `state` is a structured dtype, one record a slot, whose field `last_action` outlives an episode.
+    `state` is a structured dtype, one record a slot, whose field `last_action` outlives an episode. `limits`
+    are the lowest and highest values of every field that a kernel uses to find a place in an array.
 
     * `begin(games, rng, where, obs)` restarts the games where the mask `where` says so and draws them all.
     * `step(games, rng, actions, sticky, ramping, obs, final_obs, rewards, terminated) -> ended` plays one
@@ -38,6 +39,7 @@ class Game:
     channels: tuple[str, ...]
     minimal: tuple[int, ...]
     state: np.dtype
+    limits: Mapping[str, tuple[int, int]]
     begin: Callable[..., Any]
     step: Callable[..., Any]
 
@@ -55,6 +57,12 @@ def sticky_action(game, action, rng, i, sticky):  # type: ignore[no-untyped-def]
         action = np.int64(game.last_action)
     game.last_action = action
     return action
+
+
+@kernel
+def moved(place, action, back, forth, low, high):  # type: ignore[no-untyped-def]
+    """The place after an action, one forth or back, in [low, high]; no branch, as none could be foreseen."""
+    return min(max(place + np.int64(action == forth) - np.int64(action == back), low), high)
 
 
 @kernel

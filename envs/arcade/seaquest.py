@@ -6,10 +6,10 @@ Every surfacing brings more and faster enemies.
 
     x 0 1 2 3 4 5 6 7 8 9
     y 0        surface          whatever swims is one integer:
-      1 … 8    water              bits 0–6    cell = 10 y + x
-      9        oxygen, divers     bit 7       heads right
-                                  bits 8–15   steps until it moves
-                                  bits 16–23  steps until it shoots (enemy submarines)
+      1 … 8    water              bits 0–7    steps until it shoots (enemy submarines)
+      9        oxygen, divers     bits 8–15   steps until it moves
+                                  bit 16      heads right
+                                  bits 17–23  place = 10 y + x
 
 Two swimmers may be the same in every bit. The rules then take the *first* of them out of their list, where
 the second was hit, and move the second once more; so do we.
@@ -17,9 +17,7 @@ the second was hit, and move the second once more; so do we.
 
 from __future__ import annotations
 
-import numpy as np
-
-from envs.arcade.game import DOWN, FIRE, LEFT, NOOP, RIGHT, UP, Game, state_dtype, sticky_action
+from envs.arcade.game import DOWN, FIRE, LEFT, NOOP, RIGHT, UP, Game, moved, state_dtype, sticky_action
 from envs.kernels import kernel
 from envs.rng import next_below, next_float
 
@@ -41,9 +39,11 @@ SHOT_INTERVAL, BULLET_INTERVAL, DIVER_MOVE_INTERVAL, DIVER_SPAWN_INTERVAL = 5, 1
 SPAWN_INTERVAL, MOVE_INTERVAL, FASTEST_MOVE = 20, 5, 2
 MAX_OXYGEN, MAX_DIVERS = 200, 6
 
-PLACE, RIGHTWARD, ONE_MOVE, MOVE_TIMER, ONE_SHOT, SHOT_TIMER = 0x7F, 0x80, 1 << 8, 0xFF00, 1 << 16, 0xFF0000
+ONE_SHOT, SHOT_TIMER, ONE_MOVE, MOVE_TIMER, RIGHTWARD, PLACE_BITS = 1, 0xFF, 1 << 8, 0xFF00, 1 << 16, 17
+ONE_PLACE = 1 << PLACE_BITS
 
-# No list can be full: at the hardest one enemy a step comes in and stays 30 steps, and a bullet stays 10.
+# Long enough: at the hardest one enemy a step comes in and stays for 30, and a bullet flies for 10.
+CAPACITY = {"shots": 8, "bullets": 48, "fish": 40, "subs": 40, "divers": 8}
 STATE = state_dtype(
     x="i1",
     y="i1",
@@ -57,17 +57,17 @@ STATE = state_dtype(
     ramp_level="i1",
     oxygen="i2",
     rescued="i4",
-    n_shots="i4",
-    n_bullets="i4",
-    n_fish="i4",
-    n_subs="i4",
-    n_divers="i4",
-    shots=("i4", 4),
-    bullets=("i4", 48),
-    fish=("i4", 40),
-    subs=("i4", 40),
-    divers=("i4", 4),
+    **{f"n_{name}": "i4" for name in CAPACITY},
+    **{name: ("i4", length) for name, length in CAPACITY.items()},
 )
+LIMITS = {
+    "x": (0, 9),
+    "y": (0, 8),
+    "oxygen": (-1, MAX_OXYGEN),
+    "rescued": (-(2**31), MAX_DIVERS),
+    **{f"n_{name}": (0, length) for name, length in CAPACITY.items()},
+    **dict.fromkeys(CAPACITY, (0, 100 * ONE_PLACE - 1)),
+}
 
 
 @kernel
@@ -87,22 +87,37 @@ def restart(game):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def place_of(swimmer):  # type: ignore[no-untyped-def]
+    """The cell that a swimmer is in."""
+    return swimmer >> PLACE_BITS
+
+
+@kernel
 def leaves(swimmer):  # type: ignore[no-untyped-def]
     """Would the next move take it out of the field?"""
-    return (swimmer & PLACE) % 10 == (9 if swimmer & RIGHTWARD else 0)
+    return place_of(swimmer) % 10 == (9 if swimmer & RIGHTWARD else 0)
 
 
 @kernel
 def onward(swimmer):  # type: ignore[no-untyped-def]
     """The swimmer one cell further on."""
-    return swimmer + 1 if swimmer & RIGHTWARD else swimmer - 1
+    return swimmer + ONE_PLACE if swimmer & RIGHTWARD else swimmer - ONE_PLACE
+
+
+@kernel
+def add(swimmers, count, swimmer):  # type: ignore[no-untyped-def]
+    """Put one more at the end of the list; returns the new count."""
+    if count == len(swimmers):  # never in a game that was played from its start
+        return count
+    swimmers[count] = swimmer
+    return count + 1
 
 
 @kernel
 def find(swimmers, count, place):  # type: ignore[no-untyped-def]
     """The index of the first swimmer in a cell, or −1."""
     for k in range(count):
-        if swimmers[k] & PLACE == place:
+        if place_of(swimmers[k]) == place:
             return k
     return -1
 
@@ -132,18 +147,16 @@ def spawn_enemy(game, rng, i):  # type: ignore[no-untyped-def]
     y = 1 + next_below(rng, i, 8)
     side = RIGHTWARD if rightward else 0
     for k in range(game.n_fish):
-        if (game.fish[k] & PLACE) // 10 == y and game.fish[k] & RIGHTWARD != side:
+        if place_of(game.fish[k]) // 10 == y and game.fish[k] & RIGHTWARD != side:
             return
     for k in range(game.n_subs):
-        if (game.subs[k] & PLACE) // 10 == y and game.subs[k] & RIGHTWARD != side:
+        if place_of(game.subs[k]) // 10 == y and game.subs[k] & RIGHTWARD != side:
             return
-    enemy = 10 * y + (0 if rightward else 9) + side + ONE_MOVE * game.move_interval
+    enemy = ONE_PLACE * (10 * y + (0 if rightward else 9)) + side + ONE_MOVE * game.move_interval
     if armed:
-        game.subs[game.n_subs] = enemy + ONE_SHOT * BULLET_INTERVAL
-        game.n_subs += 1
+        game.n_subs = add(game.subs, game.n_subs, enemy + ONE_SHOT * BULLET_INTERVAL)
     else:
-        game.fish[game.n_fish] = enemy
-        game.n_fish += 1
+        game.n_fish = add(game.fish, game.n_fish, enemy)
 
 
 @kernel
@@ -151,40 +164,33 @@ def spawn_diver(game, rng, i):  # type: ignore[no-untyped-def]
     """Let a diver in."""
     rightward = next_float(rng, i) < 1 / 2
     y = 1 + next_below(rng, i, 8)
-    diver = 10 * y + (RIGHTWARD if rightward else 9)
-    game.divers[game.n_divers] = diver + ONE_MOVE * DIVER_MOVE_INTERVAL
-    game.n_divers += 1
+    side = RIGHTWARD if rightward else 0
+    diver = ONE_PLACE * (10 * y + (0 if rightward else 9)) + side + ONE_MOVE * DIVER_MOVE_INTERVAL
+    game.n_divers = add(game.divers, game.n_divers, diver)
 
 
 @kernel
 def act(game, action):  # type: ignore[no-untyped-def]
     """What the player does."""
     if action == FIRE and game.shot_timer == 0:
-        game.shots[game.n_shots] = 10 * game.y + game.x + (RIGHTWARD if game.rightward else 0)
-        game.n_shots += 1
+        shot = ONE_PLACE * (10 * game.y + game.x) + (RIGHTWARD if game.rightward else 0)
+        game.n_shots = add(game.shots, game.n_shots, shot)
         game.shot_timer = SHOT_INTERVAL
-    elif action == LEFT:
-        game.x = max(0, game.x - 1)
-        game.rightward = False
-    elif action == RIGHT:
-        game.x = min(9, game.x + 1)
-        game.rightward = True
-    elif action == UP:
-        game.y = max(0, game.y - 1)
-    elif action == DOWN:
-        game.y = min(8, game.y + 1)
+    game.x = moved(game.x, action, LEFT, RIGHT, 0, 9)
+    game.y = moved(game.y, action, UP, DOWN, 0, 8)
+    game.rightward = action == RIGHT or (game.rightward and action != LEFT)
 
 
 @kernel
 def move_shots(game):  # type: ignore[no-untyped-def]
-    """The player's shots fly on and hit the first fish, or else submarine, in their way; returns the reward."""
+    """The player's shots fly on and hit the first fish, or else submarine, they meet; returns the reward."""
     reward = 0
     for k in range(game.n_shots - 1, -1, -1):
         if leaves(game.shots[k]):
             game.n_shots = remove_at(game.shots, game.n_shots, k)
             continue
         game.shots[k] = onward(game.shots[k])
-        place = game.shots[k] & PLACE
+        place = place_of(game.shots[k])
         fish = find(game.fish, game.n_fish, place)
         sub = find(game.subs, game.n_subs, place)
         if fish >= 0:
@@ -202,7 +208,7 @@ def move_shots(game):  # type: ignore[no-untyped-def]
 def move_divers(game, here):  # type: ignore[no-untyped-def]
     """Divers swim on; those in the player's cell, before or after, come aboard while there is room."""
     for k in range(game.n_divers - 1, -1, -1):
-        aboard = game.divers[k] & PLACE == here and game.rescued < MAX_DIVERS
+        aboard = place_of(game.divers[k]) == here and game.rescued < MAX_DIVERS
         if not aboard:
             if game.divers[k] & MOVE_TIMER:
                 game.divers[k] -= ONE_MOVE
@@ -211,7 +217,7 @@ def move_divers(game, here):  # type: ignore[no-untyped-def]
                 game.n_divers = remove_at(game.divers, game.n_divers, k)
                 continue
             game.divers[k] = onward(game.divers[k]) + ONE_MOVE * DIVER_MOVE_INTERVAL
-            aboard = game.divers[k] & PLACE == here and game.rescued < MAX_DIVERS
+            aboard = place_of(game.divers[k]) == here and game.rescued < MAX_DIVERS
         if aboard:
             game.n_divers = remove_at(game.divers, game.n_divers, first_like(game.divers, k))
             game.rescued += 1
@@ -219,11 +225,11 @@ def move_divers(game, here):  # type: ignore[no-untyped-def]
 
 @kernel
 def move_enemies(game, enemies, count, armed, here):  # type: ignore[no-untyped-def]
-    """Enemies swim on into the player, or into a shot, and shoot if `armed`; returns (count, reward, over)."""
+    """Enemies swim on, into the player or a shot, and shoot if `armed`; returns (count, reward, over)."""
     reward, over = 0, False
     for k in range(count - 1, -1, -1):
         enemy, at = enemies[k], k  # `at`: where in the list it is at the end, −1 once it is gone
-        over |= enemy & PLACE == here
+        over |= place_of(enemy) == here
         if enemy & MOVE_TIMER:
             enemy -= ONE_MOVE
         elif leaves(enemy):
@@ -231,8 +237,8 @@ def move_enemies(game, enemies, count, armed, here):  # type: ignore[no-untyped-
             continue
         else:
             enemy = enemies[k] = onward(enemy) + ONE_MOVE * game.move_interval
-            shot = find(game.shots, game.n_shots, enemy & PLACE)
-            if enemy & PLACE == here:
+            shot = find(game.shots, game.n_shots, place_of(enemy))
+            if place_of(enemy) == here:
                 over = True
             elif shot >= 0:
                 game.n_shots = remove_at(game.shots, game.n_shots, shot)
@@ -244,8 +250,8 @@ def move_enemies(game, enemies, count, armed, here):  # type: ignore[no-untyped-
             enemy -= ONE_SHOT
         elif armed:  # even one that has just been hit
             enemy += ONE_SHOT * BULLET_INTERVAL
-            game.bullets[game.n_bullets] = enemy & (PLACE | RIGHTWARD)
-            game.n_bullets += 1
+            bullet = ONE_PLACE * place_of(enemy) + (enemy & RIGHTWARD)
+            game.n_bullets = add(game.bullets, game.n_bullets, bullet)
         if at >= 0:
             enemies[at] = enemy
     return count, reward, over
@@ -256,12 +262,12 @@ def move_bullets(game, here):  # type: ignore[no-untyped-def]
     """The enemies' bullets fly on; True where one meets the player, before or after."""
     over = False
     for k in range(game.n_bullets - 1, -1, -1):
-        over |= game.bullets[k] & PLACE == here
+        over |= place_of(game.bullets[k]) == here
         if leaves(game.bullets[k]):
             game.n_bullets = remove_at(game.bullets, game.n_bullets, k)
         else:
             game.bullets[k] = onward(game.bullets[k])
-            over |= game.bullets[k] & PLACE == here
+            over |= place_of(game.bullets[k]) == here
     return over
 
 
@@ -328,7 +334,7 @@ def advance(game, action, rng, i, ramping):  # type: ignore[no-untyped-def]
 def draw_swimmers(swimmers, count, channel, obs, i):  # type: ignore[no-untyped-def]
     """Mark each swimmer's cell, and the one behind it as its trail."""
     for k in range(count):
-        place = swimmers[k] & PLACE
+        place = place_of(swimmers[k])
         obs[i, CELL * place + channel] = True
         if swimmers[k] & RIGHTWARD and place % 10 > 0:
             obs[i, CELL * (place - 1) + TRAIL] = True
@@ -348,9 +354,9 @@ def draw(game, obs, i):  # type: ignore[no-untyped-def]
     for x in range(9 - game.rescued, 9):
         obs[i, CELL * (90 + x) + DIVER_GAUGE] = True
     for k in range(game.n_shots):
-        obs[i, CELL * (game.shots[k] & PLACE) + FRIENDLY_BULLET] = True
+        obs[i, CELL * place_of(game.shots[k]) + FRIENDLY_BULLET] = True
     for k in range(game.n_bullets):
-        obs[i, CELL * (game.bullets[k] & PLACE) + ENEMY_BULLET] = True
+        obs[i, CELL * place_of(game.bullets[k]) + ENEMY_BULLET] = True
     draw_swimmers(game.fish, game.n_fish, FISH, obs, i)
     draw_swimmers(game.subs, game.n_subs, SUB, obs, i)
     draw_swimmers(game.divers, game.n_divers, DIVER, obs, i)
@@ -381,4 +387,4 @@ def step(games, rng, actions, sticky, ramping, obs, final_obs, rewards, terminat
     return ended
 
 
-GAME = Game("Seaquest", CHANNELS, (NOOP, LEFT, UP, RIGHT, DOWN, FIRE), STATE, begin, step)
+GAME = Game("Seaquest", CHANNELS, (NOOP, LEFT, UP, RIGHT, DOWN, FIRE), STATE, LIMITS, begin, step)

@@ -8,14 +8,14 @@ import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
 
-from envs.arcade.render import frame
+from envs.arcade.render import MODES, render
 from envs.arcade.vector import Arcade
 
 
 class ArcadeEnv(gymnasium.Env[np.ndarray, int]):
     """The same game, from the same seed, as a slot of `Arcade`; the options are the same too."""
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012
+    metadata = {"render_modes": list(MODES), "render_fps": 15}  # noqa: RUF012
 
     def __init__(self, id: str, *, render_mode: str | None = None, **options: Any) -> None:
         self._batch = Arcade(id, 1, render_mode=render_mode, **options)
@@ -45,10 +45,10 @@ class ArcadeEnv(gymnasium.Env[np.ndarray, int]):
             self._shown, self._next = info["final_obs"][0], obs[0]
         return self._shown.copy(), float(rewards[0]), bool(terminated[0]), False, {}
 
-    def render(self) -> np.ndarray | None:  # type: ignore[override]
-        """What the last observation shows, as a uint8 picture `[320, 320, 3]` (`None` without a `render_mode`)."""
+    def render(self) -> Any:
+        """What the last observation shows, as `Arcade.render` does."""
         if self.render_mode is None:
             return None
         if self._shown is None:
             raise ResetNeeded("call reset before render")
-        return frame(self._batch.game.name, self._shown)
+        return render(self.render_mode, self._batch.game.name, self._shown)

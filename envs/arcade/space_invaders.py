@@ -12,9 +12,7 @@ little faster than the last.
 
 from __future__ import annotations
 
-import numpy as np
-
-from envs.arcade.game import FIRE, LEFT, NOOP, RIGHT, SIZE, Game, state_dtype, sticky_action
+from envs.arcade.game import FIRE, LEFT, NOOP, RIGHT, SIZE, Game, moved, state_dtype, sticky_action
 from envs.kernels import kernel
 
 CHANNELS = ("cannon", "alien", "alien_left", "alien_right", "friendly_bullet", "enemy_bullet")
@@ -39,6 +37,7 @@ STATE = state_dtype(
     shots=("i2", SIZE),
     bombs=("i2", SIZE),
 )
+LIMITS = {"cannon_x": (0, 9), **dict.fromkeys(("aliens", "shots", "bombs"), (0, 2**SIZE - 1))}
 
 
 @kernel
@@ -127,10 +126,7 @@ def advance(game, action, ramping):  # type: ignore[no-untyped-def]
     if action == FIRE and game.shot_timer == 0:
         game.shots[BOTTOM] |= 1 << game.cannon_x
         game.shot_timer = SHOT_INTERVAL
-    elif action == LEFT:
-        game.cannon_x = max(0, game.cannon_x - 1)
-    elif action == RIGHT:
-        game.cannon_x = min(9, game.cannon_x + 1)
+    game.cannon_x = moved(game.cannon_x, action, LEFT, RIGHT, 0, 9)
 
     fly(game)
     cannon = 1 << game.cannon_x
@@ -198,4 +194,4 @@ def step(games, rng, actions, sticky, ramping, obs, final_obs, rewards, terminat
     return ended
 
 
-GAME = Game("SpaceInvaders", CHANNELS, (NOOP, LEFT, RIGHT, FIRE), STATE, begin, step)
+GAME = Game("SpaceInvaders", CHANNELS, (NOOP, LEFT, RIGHT, FIRE), STATE, LIMITS, begin, step)

@@ -14,7 +14,7 @@ from gymnasium.vector.utils import batch_space
 
 from envs.arcade import load
 from envs.arcade.game import ACTIONS, SIZE, translate
-from envs.arcade.render import frame
+from envs.arcade.render import MODES, render
 from envs.base import BatchEnv, State, slot_seeds
 from envs.options import split_options
 from envs.rng import from_seeds
@@ -34,7 +34,7 @@ class Arcade(BatchEnv):
 
     metadata = {  # noqa: RUF012
         "autoreset_mode": AutoresetMode.SAME_STEP,
-        "render_modes": ["rgb_array"],
+        "render_modes": list(MODES),
         "render_fps": 15,
     }
     can_save = True
@@ -53,8 +53,8 @@ class Arcade(BatchEnv):
             raise ValueError(f"an arcade game needs at least one slot, not {n}")
         if not 0 <= sticky <= 1:
             raise ValueError(f"sticky={sticky} is no chance of repeating an action; it must be in [0, 1]")
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(f"render_mode='{render_mode}' is unknown; it must be 'rgb_array' or None")
+        if render_mode not in (None, *MODES):
+            raise ValueError(f"render_mode='{render_mode}' is unknown; it must be {' or '.join(MODES)}")
         self.game, minimal = load(id)
         self.sticky, self.ramping, self.render_mode = float(sticky), bool(ramping), render_mode
         self._actions = np.array(self.game.minimal if minimal else range(len(ACTIONS)), np.int64)
@@ -62,7 +62,7 @@ class Arcade(BatchEnv):
         self.channels = self.game.channels
         self.num_envs = n
         self._shape = (n, SIZE, SIZE, len(self.channels))
-        self.single_observation_space = Box(0, 1, self._shape[1:], np.bool_)
+        self.single_observation_space = Box(0, 1, self._shape[1:], np.bool_)  # type: ignore[arg-type]
         self.single_action_space = Discrete(len(self._actions))
         self.observation_space = batch_space(self.single_observation_space, n)
         self.action_space = batch_space(self.single_action_space, n)
@@ -84,7 +84,8 @@ class Arcade(BatchEnv):
             mask = np.ones(self.num_envs, bool)
         seeds = slot_seeds(seed, self.num_envs)
         anew = [i for i in np.flatnonzero(mask) if seeds[i] is not None or not self._ready]
-        self._rng[anew] = from_seeds([secrets.randbits(64) if seeds[i] is None else seeds[i] for i in anew])
+        drawn = (seeds[i] for i in anew)
+        self._rng[anew] = from_seeds([secrets.randbits(64) if s is None else s for s in drawn])
         self._games["last_action"][anew] = 0
         self._ready = True
         return self._begin(mask), {}
@@ -120,23 +121,26 @@ class Arcade(BatchEnv):
         return {"game": self.game.name, "rng": self._rng.copy(), "fields": fields}
 
     def set_state(self, state: Mapping[str, Any]) -> np.ndarray:
-        """Put back what `get_state` gave (`ValueError` where it is of another game or size)."""
+        """Put back what `get_state` gave (`ValueError` where it is impossible or of another game or size)."""
         if state["game"] != self.game.name:
             raise ValueError(f"a state of {state['game']} cannot continue {self.game.name}")
         if len(state["rng"]) != self.num_envs:
             raise ValueError(f"a state of {len(state['rng'])} slots cannot fill {self.num_envs}")
+        for name, (low, high) in self.game.limits.items():
+            values = np.asarray(state["fields"][name])
+            if values.min() < low or values.max() > high:
+                raise ValueError(f"'{name}' in a state of {self.game.name} must be in [{low}, {high}]")
         self._rng[:] = state["rng"]
         for name in self.game.state.names or ():
             self._games[name] = state["fields"][name]
         self._ready = True
         return self._begin(np.zeros(self.num_envs, bool))
 
-    def render(self) -> np.ndarray | None:  # type: ignore[override]
-        """Slot 0 as a uint8 picture `[320, 320, 3]` (`None` without a `render_mode`)."""
+    def render(self) -> Any:
+        """Slot 0 as `render_mode` has it: uint8 `[320, 320, 3]`, or a text of coloured blocks, or None."""
         if self.render_mode is None:
             return None
-        obs = self._begin(np.zeros(self.num_envs, bool))
-        return frame(self.game.name, obs[0])
+        return render(self.render_mode, self.game.name, self._begin(np.zeros(self.num_envs, bool))[0])
 
     def _begin(self, mask: np.ndarray) -> np.ndarray:
         """Restart the games in `mask` and draw them all."""
@@ -148,11 +152,15 @@ class Arcade(BatchEnv):
         """The actions as indices into `ACTIONS`, checked."""
         actions = np.asarray(actions)
         if actions.shape != (self.num_envs,) or actions.dtype.kind not in "iu":
-            raise ValueError(f"actions must be integers [{self.num_envs}], not {actions.dtype} {list(actions.shape)}")
+            raise ValueError(
+                f"actions must be integers [{self.num_envs}], not {actions.dtype} {list(actions.shape)}"
+            )
         out = np.empty(self.num_envs, np.int64)
         bad = translate(actions.astype(np.int64, copy=False), self._actions, out)
         if bad >= 0:
-            raise ValueError(f"action {actions[bad]} in slot {bad}: there are {len(self._actions)}, counted from 0")
+            raise ValueError(
+                f"action {actions[bad]} in slot {bad}: there are {len(self._actions)}, counted from 0"
+            )
         return out
 
 

@@ -276,6 +276,23 @@ def test_states_that_are_not_known_to_be_plain_are_not_saved():
     assert gym.Singles([gymnasium.make("CartPole-v1")]).can_save
 
 
+def test_nothing_goes_before_the_first_reset():
+    env = envs.make("CartPole-v1", n=2)
+    for call in (lambda: env.step([0, 0]), env.get_state):
+        with pytest.raises(gymnasium.error.ResetNeeded):
+            call()
+
+
+def test_an_id_that_has_a_vector_only(monkeypatch):
+    monkeypatch.setitem(gymnasium.registry, "Late-v0", None)  # taken away again after the test
+    del gymnasium.registry["Late-v0"]
+    gymnasium.register("Late-v0", vector_entry_point=StepsVector, kwargs={"mode": "Disabled"})
+    env = envs.make("Late-v0", n=2, seed=0)
+    assert [env.step([1, 0])[2].tolist() for _ in range(2)] == [[False, False], [True, False]]
+    with pytest.raises(ValueError, match="no option 'speed'"):
+        envs.make("Late-v0", speed=3)
+
+
 def test_an_environment_that_declares_its_state_is_saved():
     class Saved(Steps):
         def get_state(self):
@@ -330,23 +347,27 @@ class Shows(gymnasium.Env):
         return self.reset()[0], 0.0, False, False, {}
 
 
+def begun(*slots):
+    env = gym.Singles(slots)
+    env.reset()
+    return env
+
+
 def test_actions_reach_the_environment_in_its_own_terms():
     box = [Shows(Box(-1, 1, (2,))) for _ in range(2)]
     sampled = np.array([[3.0, -0.5], [-7.0, 0.25]])
-    env = gym.Singles(box)
-    env.reset()
-    env.step(sampled)
+    begun(*box).step(sampled)
     np.testing.assert_array_equal([e.seen[0] for e in box], [[1, -0.5], [-1, 0.25]])
     assert box[0].seen[0].dtype == np.float32
     assert sampled[0, 0] == 3.0
-    shifted = gym.Singles([Shows(Discrete(3, start=5))])
+    shifted = begun(Shows(Discrete(3, start=5)))
     assert shifted.single_action_space == Discrete(3)
     shifted.step([2])
     assert shifted.envs[0].seen == [7]
-    multi = gym.Singles([Shows(MultiDiscrete([2, 3]))])
+    multi = begun(Shows(MultiDiscrete([2, 3])))
     multi.step([[1, 2]])
     assert multi.envs[0].seen[0].tolist() == [1, 2]
-    text = gym.Singles([Shows(Text(9)), Shows(Text(9))])
+    text = begun(Shows(Text(9)), Shows(Text(9)))
     text.step(("hello", "you"))
     assert [e.seen for e in text.envs] == [["hello"], ["you"]]
     with pytest.raises(ValueError, match="action space"):

@@ -1,4 +1,5 @@
 import math
+import re
 from itertools import pairwise
 
 import pytest
@@ -90,3 +91,25 @@ def test_the_adviser_knows_what_was_asked_for():
     found = [text for _ in range(WINDOW + 1) for text in adviser.read(GOOD)]
     assert len(found) == 1
     assert "32" in found[0]
+
+
+def test_what_it_says_to_try_are_options_that_there_are():
+    from move37.config import options_model
+    from move37.registry import agent_class
+
+    known = {name for kind in ("ppo", "dqn") for name in options_model(agent_class(kind)).model_fields}
+    said = " ".join(
+        text
+        for last in (
+            {"policy_loss": math.nan},
+            {"entropy": 0.0},
+            {"explained_variance": -1.0},
+            {"approx_kl": 1.0},
+            {"replay_ratio": 1.0},
+        )
+        for text in advise(history(**last), replay_ratio=8.0).values()
+    )
+    said += advise([GOOD, *[GOOD] * 10, *[GOOD | {"grad_norm": 1e3}] * 2])["grad_norm"]
+    named = set(re.findall(r"agent\.(\w+)", said))
+    assert len(named) >= 6
+    assert named <= known

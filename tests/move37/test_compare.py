@@ -81,7 +81,9 @@ def test_over_several_tasks_each_task_counts_from_its_worst_to_its_best_run(tmp_
     assert len(rows) == 6
     overall = {row.group: row for row in rows if row.task == ALL_TASKS}
     assert (overall["good"].score, overall["bad"].score) == (1.0, 0.0)
-    np.testing.assert_allclose(to_unit(np.array([1.0, 3.0, 2.0, 7.0]), ["a", "a", "a", "b"]), [0, 1, 0.5, 0.5])
+    np.testing.assert_allclose(
+        to_unit(np.array([1.0, 3.0, 2.0, 7.0]), ["a", "a", "a", "b"]), [0, 1, 0.5, 0.5]
+    )
 
 
 def test_a_curve_is_the_interquartile_mean_on_a_common_axis(seeds):

@@ -49,7 +49,17 @@ def test_progress_knows_the_share_and_the_time_left():
     progress.update(record(400), now=14.0)
     assert progress.share == 0.4
     assert progress.seconds_left == pytest.approx(12.0)  # 50 steps a second since it went on, 600 to go
-    assert progress.time_shares == pytest.approx({"learn": 0.75, "collect": 0.25})
+    shares = {"learn": 0.75, "collect": 0.25, "evaluate": 0, "checkpoint": 0}
+    assert progress.time_shares == pytest.approx(shares)
+
+
+def test_a_rare_phase_has_its_true_share_of_time():
+    progress = Progress()
+    progress.start(INFO, now=0.0)
+    for i in range(300):
+        rare = {"time/evaluate": 10.0} if i % 10 == 0 else {}
+        progress.update({"env_steps": i, "time/collect": 1.0, "time/learn": 2.0} | rare, now=float(i))
+    assert progress.time_shares["evaluate"] == pytest.approx(10 / 40, abs=0.05)
 
 
 def test_progress_by_seconds_counts_what_earlier_sessions_took():
@@ -185,11 +195,19 @@ def test_sparkline():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0"), (0.5, "0.5"), (1234, "1234"), (12_345, "12.3k"), (2e6, "2M"), (-4e4, "-40k")]
+    ("value", "text"),
+    [(0, "0"), (0.5, "0.5"), (1234, "1234"), (12_345, "12.3k"), (2e6, "2M"), (-4e4, "-40k")],
 )
 def test_short_numbers(value, text):
     assert short(value) == text
 
 
 def test_clock_reads_like_a_clock():
-    assert [clock(s) for s in (0, 7.4, 754, 11_045, None, math.nan)] == ["0:00", "0:07", "12:34", "3:04:05", "?", "?"]
+    assert [clock(s) for s in (0, 7.4, 754, 11_045, None, math.nan)] == [
+        "0:00",
+        "0:07",
+        "12:34",
+        "3:04:05",
+        "?",
+        "?",
+    ]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import trim_mean
 
-from move37.stats import bootstrap_interval, interquartile_mean, mean, probability_of_improvement, smooth
+from move37.stats import bootstrap_interval, interquartile_mean, mean, smooth
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 8, 11, 40])
@@ -64,14 +64,6 @@ def test_one_run_has_no_interval():
     assert math.isnan(high)
     with pytest.raises(ValueError, match="every stratum"):
         bootstrap_interval([[1.0], []])
-
-
-def test_probability_of_improvement():
-    assert probability_of_improvement([[2, 3]], [[0, 1]]) == 1
-    assert probability_of_improvement([[0, 3], [1, 1]], [[1, 2], [1, 1]]) == pytest.approx(0.5)
-    assert probability_of_improvement([[1, 5]], [[1, 2, 3]]) == pytest.approx((0.5 + 0 + 0 + 1 + 1 + 1) / 6)
-    with pytest.raises(ValueError, match="same"):
-        probability_of_improvement([[1]], [])
 
 
 def test_smooth_is_a_running_mean_of_what_is_known():

@@ -162,8 +162,8 @@ def test_what_cannot_be_built_is_told_and_leaves_nothing(tmp_path, monkeypatch, 
     assert not (tmp_path / "run").exists()
 
 
-def test_ppo_says_which_actions_it_cannot_play(tmp_path):
-    with pytest.raises(UserError, match=r"config: agent: .*action"):
+def test_ppo_says_what_it_cannot_play(tmp_path):
+    with pytest.raises(UserError, match=r"config: agent: .*observations in Text"):
         move37.train(toy_config(env={"id": "tests.toys:Echo"}, agent={"kind": "ppo"}), out=tmp_path / "run")
 
 

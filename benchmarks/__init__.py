@@ -1,0 +1,1 @@
+"""Speed and learning, measured: `python -m benchmarks.NAME`."""

@@ -1,0 +1,61 @@
+"""Compiled kernels stay right: editing a kernel changes its callers in other files, in a new process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from envs import kernels
+
+CALLEE = """
+from envs.kernels import kernel
+
+@kernel
+def inner(x):
+    return x + {}
+"""
+CALLER = """
+from envs.callee import inner
+from envs.kernels import kernel
+
+@kernel
+def outer(x):
+    return 10 * inner(x)
+"""
+RUN = "from envs.caller import outer; print(outer(1), sum(outer.stats.cache_hits.values()))"
+
+
+def run(folder: Path) -> tuple[int, int]:
+    """What the caller returns, and how many kernels it took from the cache."""
+    environment = {**os.environ, "MOVE37_CACHE": str(folder / "cache"), "PYTHONPATH": str(folder)}
+    out = subprocess.check_output([sys.executable, "-c", RUN], cwd=folder, env=environment, text=True)
+    result, hits = out.split()
+    return int(result), int(hits)
+
+
+def test_a_cached_caller_sees_that_a_kernel_it_calls_has_changed(tmp_path):
+    (tmp_path / "envs").mkdir()
+    shutil.copy(kernels.__file__, tmp_path / "envs" / "kernels.py")
+    (tmp_path / "envs" / "__init__.py").touch()
+    (tmp_path / "envs" / "callee.py").write_text(CALLEE.format(1))
+    (tmp_path / "envs" / "caller.py").write_text(CALLER)
+    assert run(tmp_path) == (20, 0)
+    assert run(tmp_path) == (20, 1)
+    (tmp_path / "envs" / "callee.py").write_text(CALLEE.format(5))
+    assert run(tmp_path) == (60, 0)
+
+
+def test_the_hash_is_of_kernel_sources_only(tmp_path):
+    for package in kernels.KERNEL_PACKAGES:
+        (tmp_path / package).mkdir()
+    kernel_file, other_file = tmp_path / "envs" / "a.py", tmp_path / "envs" / "b.py"
+    kernel_file.write_text(CALLEE.format(1))
+    other_file.write_text("x = 1\n")
+    before = kernels.source_hash(tmp_path)
+    other_file.write_text("x = 2\n")
+    assert kernels.source_hash(tmp_path) == before
+    kernel_file.write_text(CALLEE.format(2))
+    assert kernels.source_hash(tmp_path) != before
