@@ -30,9 +30,6 @@ demo: $(INSTALLED)
 	$(BIN)/move37 train configs/train/demo.yaml --out runs/demo
 	$(BIN)/move37 watch runs/demo --gif runs/demo/game.gif --speed 3
 
-# Several processes share the cores here: threads that wait must sleep, not spin (many times faster).
-test test-slow: export OMP_WAIT_POLICY := passive
-
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 

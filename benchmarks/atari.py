@@ -1,27 +1,25 @@
 """Atari through `envs.make` against ale-py's bare vector environment: 16 games, random actions.
 
-    python -m benchmarks.atari [--json]
-
 Both play the same game in turns, so that the machine's moods fall on both; the medians are compared.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from ale_py.vector_env import AtariVectorEnv
 from gymnasium.vector import AutoresetMode
 
 import envs
+from benchmarks.report import Row, main
 from envs.atari import games
 
+ENV = "ALE/Breakout-v5"
 GAMES, STEPS, REPETITIONS = 16, 15, 100
-TARGET = 0.95
+REACH = 0.95
 
 
 def seconds(step: Callable[[np.ndarray], object], actions: np.ndarray) -> float:
@@ -32,10 +30,10 @@ def seconds(step: Callable[[np.ndarray], object], actions: np.ndarray) -> float:
     return time.perf_counter() - start
 
 
-def compare(id: str = "ALE/Breakout-v5") -> dict[str, float | str]:
-    """Steps a second of both (a step of one game is 4 frames), and the ratio of the medians."""
-    ours = envs.make(id, n=GAMES, seed=0)
-    bare = AtariVectorEnv(games()[id], GAMES, autoreset_mode=AutoresetMode.SAME_STEP, reward_clipping=False)
+def rows() -> Iterator[Row]:
+    """One row; a step of one game is 4 frames."""
+    ours = envs.make(ENV, n=GAMES, seed=0)
+    bare = AtariVectorEnv(games()[ENV], GAMES, autoreset_mode=AutoresetMode.SAME_STEP, reward_clipping=False)
     bare.reset(seed=0)
     steps = {"ours": ours.step, "bare": bare.step}
     times: dict[str, list[float]] = {name: [] for name in steps}
@@ -48,28 +46,8 @@ def compare(id: str = "ALE/Breakout-v5") -> dict[str, float | str]:
             if repetition:  # the first round warms up
                 times[name].append(spent)
     rate = {name: STEPS * GAMES / statistics.median(spent) for name, spent in times.items()}
-    return {
-        "env": id,
-        "games": GAMES,
-        "ours_steps_per_second": round(rate["ours"]),
-        "bare_steps_per_second": round(rate["bare"]),
-        "ratio": round(rate["ours"] / rate["bare"], 3),
-        "target": TARGET,
-    }
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    result = compare()
-    if parser.parse_args().json:
-        print(json.dumps(result))
-    else:
-        print(
-            f"{result['env']}, {GAMES} games: {result['ours_steps_per_second']:,} steps/s through envs.make, "
-            f"{result['bare_steps_per_second']:,} bare: {result['ratio']:.1%} (target {TARGET:.0%})"
-        )
+    yield Row(f"Atari Breakout, {GAMES} games", "bare AtariVectorEnv", rate["ours"], rate["bare"], REACH)
 
 
 if __name__ == "__main__":
-    main()
+    main(rows, __doc__)

@@ -1,49 +1,36 @@
 """DQN end to end on arcade Breakout against Stable-Baselines3: equal networks (16 3×3 filters, 128 units).
 
-    python -m benchmarks.dqn [--turns 6] [--json]
-
-* equal: 16 games here, 16 of MinAtar's through DummyVecEnv there; one batch of 32 every 4 env steps.
+* equal: 16 games here, 16 of MinAtar's (or one, if that is faster) through DummyVecEnv there; one batch of 32
+  every 4 env steps.
 * batched: the same number of items replayed for each env step, in batches of 512 from 64 games.
 * floor: the bare target passes and updates of the same network, as many and as large, and nothing else.
 
-All take turns, each with one thread and with two, so that the machine's moods fall on all; the best turn
-counts. Every replay is warm, and ε is 0.1.
+Every replay is warm, and ε is 0.1.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
+from collections.abc import Iterator
 
-import gymnasium as gym
 import torch
 
 import envs
 from agents.dqn import DQN
 from agents.q_losses import item_loss, make_goals, take_action
-from benchmarks.ppo import ENV, NETWORK, MinAtarBreakout, Turn, race
-from rollouts.reward import Reward
-from rollouts.sampler import Sampler
+from benchmarks.ppo import ENV, NETWORK, PEER, MinAtarBreakout, features
+from benchmarks.race import Turn, race, training
+from benchmarks.report import Row, main
 
 RATIO = 8
 WARM = 2_000
-REACH_EQUAL, REACH_BATCHED = 2.0, 5.0
+BATCHES = {"equal, batches of 32": 32, "batches of 512": 512}
+REACH = {"equal, batches of 32": 2.0, "batches of 512": 5.0}
 
 
 def stable_baselines(n: int, steps: int = 512) -> Turn:
     """Some env steps of Stable-Baselines3's DQN: `n` games, and a batch of 32 every 4 env steps."""
     from stable_baselines3 import DQN as Peer
-    from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
     from stable_baselines3.common.vec_env import DummyVecEnv
-
-    class Features(BaseFeaturesExtractor):
-        def __init__(self, space: gym.spaces.Box) -> None:
-            super().__init__(space, 128)
-            layers = [torch.nn.Conv2d(4, 16, 3), torch.nn.ReLU(), torch.nn.Flatten()]
-            self.layers = torch.nn.Sequential(*layers, torch.nn.Linear(1024, 128), torch.nn.ReLU())
-
-        def forward(self, obs: torch.Tensor) -> torch.Tensor:
-            return self.layers(obs)
 
     peer = Peer(
         "CnnPolicy",
@@ -57,7 +44,7 @@ def stable_baselines(n: int, steps: int = 512) -> Turn:
         exploration_initial_eps=0.1,
         exploration_final_eps=0.1,
         device="cpu",
-        policy_kwargs={"features_extractor_class": Features, "net_arch": [], "normalize_images": False},
+        policy_kwargs=features(),
     )
     peer.learn(WARM)
 
@@ -69,7 +56,7 @@ def stable_baselines(n: int, steps: int = 512) -> Turn:
 
 
 def end_to_end(n: int, batch_size: int, collect_steps: int) -> Turn:
-    """One rollout and its updates of ours, as the training loop does it."""
+    """One rollout and its updates of ours."""
     env = envs.make(ENV, n=n, seed=0)
     learner = DQN(
         env.single_observation_space,
@@ -81,15 +68,7 @@ def end_to_end(n: int, batch_size: int, collect_steps: int) -> Turn:
         epsilon={"start": 0.1, "end": 0.1},
         network=NETWORK,
     )
-    sampler, reward = Sampler(env), Reward({"env": 1.0})
-
-    def turn() -> int:
-        rollout = sampler.collect(learner.actor, **learner.wants)
-        reward(rollout)
-        learner.learn(rollout)
-        sampler.sync(learner)
-        return rollout.decisions
-
+    turn = training(env, learner)
     while learner.env_steps < WARM:
         turn()
     return turn
@@ -115,41 +94,20 @@ def floor(batch_size: int) -> Turn:
     return turn
 
 
-def main() -> None:
-    """Print a table, or one JSON object."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--turns", type=int, default=6, help="turns of each; the best counts")
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    turns = {
-        "Stable-Baselines3, 1 game": stable_baselines(1),
-        "Stable-Baselines3, 16 games": stable_baselines(16),
-        "equal: move37": end_to_end(16, 32, 4),
-        "equal: floor": floor(32),
-        "batched: move37": end_to_end(64, 512, 1),
-        "batched: floor": floor(512),
+def rows() -> Iterator[Row]:
+    """Our speed at the batches of the peer and at larger ones, against the peer and the floor."""
+    turns = {f"{PEER} {n}": stable_baselines(n) for n in (1, 16)}
+    turns |= {
+        "equal, batches of 32": end_to_end(16, 32, collect_steps=4),
+        "batches of 512": end_to_end(64, 512, collect_steps=1),
     }
-    by_threads = race(turns, given.turns)
-    best = {name: max(rates.values()) for name, rates in by_threads.items()}
-    peer = max(best["Stable-Baselines3, 1 game"], best["Stable-Baselines3, 16 games"])
-    ratios = {
-        "equal, × Stable-Baselines3": best["equal: move37"] / peer,
-        "equal, share of the floor": best["equal: move37"] / best["equal: floor"],
-        "batched, × Stable-Baselines3": best["batched: move37"] / peer,
-        "batched, share of the floor": best["batched: move37"] / best["batched: floor"],
-    }
-    if given.json:
-        print(json.dumps({"steps_per_second": by_threads, "ratios": ratios}))
-        return
-    print(f"{'env steps/s':30}{'1 thread':>12}{'2 threads':>12}")
-    for name, rates in by_threads.items():
-        print(f"{name:30}{rates[1]:12,.0f}{rates[2]:12,.0f}")
-    print(f"\n(reach: equal ≥ {REACH_EQUAL}×, batched ≥ {REACH_BATCHED}×)")
-    for name, ratio in ratios.items():
-        print(f"{name:30}{ratio:12.2f}")
+    turns |= {f"{name}, floor": floor(size) for name, size in BATCHES.items()}
+    rate = race(turns)
+    peer = max(rate[f"{PEER} {n}"] for n in (1, 16))
+    for name in BATCHES:
+        yield Row(f"DQN, {name}", PEER, rate[name], peer, REACH[name])
+        yield Row(f"DQN, {name}", "its floor", rate[name], rate[f"{name}, floor"])
 
 
 if __name__ == "__main__":
-    main()
+    main(rows, __doc__)

@@ -1,23 +1,16 @@
 """PPO end to end on arcade Breakout: against Stable-Baselines3, against its own floor, and at our settings.
 
-    python -m benchmarks.ppo [--turns 6] [--precision bf16] [--json]
-
 * equal: 128-step rollouts, minibatch 256, 4 epochs, the same network (16 3×3 filters, 128 units) as
   Stable-Baselines3, which plays 16 games of MinAtar through DummyVecEnv; ours with 16 games and with 64.
 * floor: the network's forward passes, updates and nothing else (no environment, no sampling, no advantages),
   the same number of each.
-* ours: settings that learn Breakout best, and their own floor.
-
-All take turns, each with one thread and with two, so that the machine's moods fall on all; the best turn
-counts.
+* ours: the settings of configs/train/ppo_breakout.yaml, and their own floor.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -26,16 +19,16 @@ import torch
 
 import envs
 from agents.ppo import PPO, ppo_loss
-from rollouts.reward import Reward
-from rollouts.sampler import Sampler
+from benchmarks.race import Turn, race, training
+from benchmarks.report import Row, main
+from move37.config import load_config
 
+CONFIG = Path(__file__).parent.parent / "configs" / "train" / "ppo_breakout.yaml"
 ENV = "arcade/Breakout-v1"
 NETWORK = {"kind": "grid", "channels": 16, "hidden": 128}
 EQUAL = {"n_steps": 128, "minibatch_size": 256, "epochs": 4, "network": NETWORK}
-OURS = {"n_steps": 128, "minibatch_size": 1024, "epochs": 3, "network": NETWORK}
-REACH_PEER, REACH_FLOOR, REACH_OURS = 1.6, 0.85, 30_000
-Turn = Callable[[], int]
-"""Trains for a while; returns how many env steps that were."""
+REACH_PEER, REACH_FLOOR, ASKED_OURS = 1.6, 0.85, 30_000
+PEER = "Stable-Baselines3"
 
 
 class MinAtarBreakout(gym.Env):
@@ -95,23 +88,13 @@ def stable_baselines(n: int) -> Turn:
     return turn
 
 
-def end_to_end(n: int, **options: Any) -> Turn:
-    """One rollout and its update of ours, as the training loop does it."""
+def end_to_end(n: int, options: dict[str, Any]) -> Turn:
+    """One rollout and its update of ours."""
     env = envs.make(ENV, n=n, seed=0)
-    learner = PPO(env.single_observation_space, env.single_action_space, **options)
-    sampler, reward = Sampler(env), Reward({"env": 1.0})
-
-    def turn() -> int:
-        rollout = sampler.collect(learner.actor, **learner.wants)
-        reward(rollout)
-        learner.learn(rollout)
-        sampler.sync(learner)
-        return rollout.valid.size
-
-    return turn
+    return training(env, PPO(env.single_observation_space, env.single_action_space, **options))
 
 
-def floor(n: int, **options: Any) -> Turn:
+def floor(n: int, options: dict[str, Any]) -> Turn:
     """The same network's bare forward passes (`n` at a time) and updates, on tensors that lie ready."""
     env = envs.make(ENV, n=n, seed=0)
     learner = PPO(env.single_observation_space, env.single_action_space, **options)
@@ -137,65 +120,21 @@ def floor(n: int, **options: Any) -> Turn:
     return turn
 
 
-def race(turns: dict[str, Turn], rounds: int, seconds: float = 1.0) -> dict[str, dict[int, float]]:
-    """Env steps a second of each by threads: the best of `rounds` of at least `seconds`, after a warm-up."""
-    best: dict[str, dict[int, float]] = {name: {1: 0.0, 2: 0.0} for name in turns}
-    for turn in turns.values():
-        turn()
-    for _ in range(rounds):
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            for name, turn in turns.items():
-                best[name][threads] = max(best[name][threads], speed(turn, seconds))
-    return best
-
-
-def speed(turn: Turn, seconds: float) -> float:
-    """Env steps a second of turns that take at least `seconds` together."""
-    start, steps = time.perf_counter(), 0
-    while (spent := time.perf_counter() - start) < seconds:
-        steps += turn()
-    return steps / spent
-
-
-def main() -> None:
-    """Print a table, or one JSON object."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--turns", type=int, default=6, help="turns of each; the best counts")
-    parser.add_argument("--n", type=int, default=128, help="games at once, at our settings")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="at our settings")
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    ours = {**OURS, "precision": given.precision}
-    turns = {
-        "Stable-Baselines3, 16 games": stable_baselines(16),
-        "equal, 16 games": end_to_end(16, **EQUAL),
-        "equal, 16 games, floor": floor(16, **EQUAL),
-        "equal, 64 games": end_to_end(64, **EQUAL),
-        "equal, 64 games, floor": floor(64, **EQUAL),
-        "ours": end_to_end(given.n, **ours),
-        "ours, floor": floor(given.n, **ours),
-    }
-    by_threads = race(turns, given.turns)
-    best = {name: max(rates.values()) for name, rates in by_threads.items()}
-    peer = best["Stable-Baselines3, 16 games"]
-    mine = ("equal, 16 games", "equal, 64 games", "ours")
-    ratios = {f"{name}, × Stable-Baselines3": best[name] / peer for name in mine}
-    ratios |= {f"{name}, share of its floor": best[name] / best[f"{name}, floor"] for name in mine}
-    if given.json:
-        print(json.dumps({"steps_per_second": by_threads, "ratios": ratios}))
-        return
-    print(f"{'env steps/s':40}{'1 thread':>12}{'2 threads':>12}")
-    for name, rates in by_threads.items():
-        print(f"{name:40}{rates[1]:12,.0f}{rates[2]:12,.0f}")
-    print(
-        f"\nreach: equal ≥ {REACH_PEER}× and ≥ {REACH_FLOOR:.0%} of the floor; ours ≥ {REACH_OURS:,} steps/s"
-    )
-    for name, ratio in ratios.items():
-        print(f"{name:40}{ratio:12.2f}")
+def rows() -> Iterator[Row]:
+    """Our speed at equal settings and at our own, against the peer, the floor and what is asked for."""
+    config = load_config(CONFIG)
+    settings = {"equal, 16 games": (16, EQUAL), "equal, 64 games": (64, EQUAL)}
+    settings["our settings"] = (config.env.n, config.agent.options)
+    turns = {PEER: stable_baselines(16)}
+    for name, (n, options) in settings.items():
+        turns |= {name: end_to_end(n, options), f"{name}, floor": floor(n, options)}
+    rate = race(turns)
+    for name in settings:
+        ours, equal = rate[name], name != "our settings"
+        yield Row(f"PPO, {name}", f"{PEER}, 16 games", ours, rate[PEER], REACH_PEER if equal else None)
+        yield Row(f"PPO, {name}", "its floor", ours, rate[f"{name}, floor"], REACH_FLOOR if equal else None)
+    yield Row("PPO, our settings", "asked for", rate["our settings"], ASKED_OURS, 1.0)
 
 
 if __name__ == "__main__":
-    main()
+    main(rows, __doc__)

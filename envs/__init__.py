@@ -44,7 +44,8 @@ def make(id: str, n: int = 1, seed: int | None = None, **options: Any) -> BatchE
     searched too. `options` go to the environment. With a `seed`, slot `i` is reset with `seed + i` at once,
     so that everything after, a reset without a seed too, is determined.
 
-    Raises `ValueError` with one line for an unknown id (it names the nearest) and for wrong options.
+    Raises `ValueError` with one line for an unknown id (it names the nearest) and for wrong options
+    (`envs.options.OptionError`, which names the option).
     """
     if n < 1:
         raise ValueError(f"an environment needs at least one slot, not n={n}")
@@ -72,7 +73,7 @@ def register() -> None:
 
 def _make(id: str, n: int, options: dict[str, Any]) -> BatchEnv:
     from envs import gym
-    from envs.options import check_options
+    from envs.options import OptionError, check_options
     from envs.paths import load_module, resolve
 
     names_of, path = FAMILIES.get(id.partition("/")[0], (dict, ""))
@@ -90,7 +91,7 @@ def _make(id: str, n: int, options: dict[str, Any]) -> BatchEnv:
     try:
         spec = gymnasium.spec(registered)
     except gymnasium.error.Error:
-        raise ValueError(f"unknown environment '{id}'; {_nearest(id)}") from None
+        raise OptionError("id", f"unknown environment '{id}'; {_nearest(id)}") from None
     return gym.make_registered(spec, n, options)
 
 

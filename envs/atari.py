@@ -24,7 +24,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 
 from envs.base import Array, BatchEnv, slot_seeds
-from envs.options import split_options
+from envs.options import OptionError, split_options
 
 NO_SINGLE_PLAYER = ("combat", "joust", "maze_craze", "warlords")
 FRAME_SKIP = 4
@@ -43,7 +43,8 @@ class Atari(BatchEnv):
     Options: `sticky`, the chance that a frame repeats the last action; `full_actions`, all 18 actions;
     `max_frames`, after which an episode is truncated (those before the first observation are not counted);
     `life_loss`, which adds the part `life_lost` (1 where a life was lost, the last one included; unknown and
-    so 0 where the episode is truncated); `num_threads` (0: one a core).
+    so 0 where the episode is truncated); `num_threads` (0: `OMP_NUM_THREADS`, else one a
+    core).
     """
 
     render_mode = "rgb_array"
@@ -63,14 +64,17 @@ class Atari(BatchEnv):
         if id not in games():
             raise ValueError(f"unknown Atari game '{id}'")
         if not 0 <= sticky < 1:
-            raise ValueError(f"sticky={sticky} is no chance of repeating an action; it must be in [0, 1)")
+            raise OptionError("sticky", f"sticky is a chance; it must be in [0, 1), not {sticky}")
         if max_frames < FRAME_SKIP:
-            raise ValueError(f"max_frames={max_frames} is less than the {FRAME_SKIP} frames of one step")
+            said = f"max_frames must be at least the {FRAME_SKIP} of one step, not {max_frames}"
+            raise OptionError("max_frames", said)
+        if num_threads < 0:
+            raise OptionError("num_threads", f"num_threads must be 0 or more, not {num_threads}")
         self.game = games()[id]
         self._env = _Vector(
             self.game,
             n,
-            num_threads=min(n, num_threads or _cores()),
+            num_threads=min(n, num_threads or _threads()),
             max_num_frames_per_episode=max_frames,
             repeat_action_probability=sticky,
             full_action_space=full_actions,
@@ -142,7 +146,11 @@ def games() -> dict[str, str]:
     return {f"ALE/{rom.title().replace('_', '')}-v5": rom for rom in found}
 
 
-def _cores() -> int:
+def _threads() -> int:
+    """As many as the environment says (workers beside each other have one), else one a core."""
+    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if said.isdecimal() and int(said):
+        return int(said)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

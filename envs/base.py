@@ -33,7 +33,7 @@ class BatchEnv(VectorEnv):
       `where`, a bool `[n]`: slots outside it stay as they are, with reward 0 and no end.
     """
 
-    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
+    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012
     parts: tuple[str, ...] = ()
     seats: int = 1
     can_save: bool = False

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import gymnasium
@@ -99,6 +102,7 @@ class Singles(BatchEnv):
 
     def render(self) -> Any:
         """Slot 0's picture (made with `render_mode="rgb_array"`: uint8 `[height, width, 3]`)."""
+        _quieten_pygame()
         try:
             return self.envs[0].render()
         except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
@@ -133,19 +137,16 @@ def make_registered(spec: EnvSpec, n: int, options: Mapping[str, Any]) -> BatchE
     Raises `ValueError` for wrong options or a package that is not installed.
     """
     what = f"environment '{spec.id}'"
-    try:
-        whole = {**spec.kwargs, **options}
+    with _told(what):
         if spec.entry_point is None:
             vector = _load(spec.vector_entry_point)
-            check_options(what, vector, whole, given=("num_envs",))
-            return batch_of(vector, n, whole)
-        check_options(what, _load(spec.entry_point), whole, also=("max_episode_steps",))
+            check_options(what, vector, options, given=("num_envs",), preset=spec.kwargs)
+            return batch_of(vector, n, {**spec.kwargs, **options})
+        limit = {"max_episode_steps": int | None}
+        check_options(what, _load(spec.entry_point), options, also=limit, preset=spec.kwargs)
         # the wrappers that only look for mistakes cost a fifth of a CartPole step
         lean = dataclasses.replace(spec, order_enforce=False, disable_env_checker=True)
         return Singles([gymnasium.make(lean, **options) for _ in range(n)])
-    except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{what} needs what is not installed: {reason}") from None
 
 
 def make_imported(path: str, creator: Any, n: int, options: Mapping[str, Any]) -> BatchEnv:
@@ -158,10 +159,12 @@ def make_imported(path: str, creator: Any, n: int, options: Mapping[str, Any]) -
         raise ValueError(f"'{path}' is no environment class, and no function that returns an environment")
     single = isinstance(creator, type) and issubclass(creator, gymnasium.Env)
     size = None if single else _size_parameter(creator)
-    check_options(f"environment '{path}'", creator, options, given=(size,) if size else ())
-    if size:
-        return batch_of(creator, n, options, size)
-    slots = [creator(**options) for _ in range(n)]
+    what = f"environment '{path}'"
+    check_options(what, creator, options, given=(size,) if size else ())
+    with _told(what):
+        if size:
+            return batch_of(creator, n, options, size)
+        slots = [creator(**options) for _ in range(n)]
     if not isinstance(slots[0], gymnasium.Env):
         raise ValueError(f"'{path}' gave a {type(slots[0]).__name__}, not a gymnasium.Env")
     return Singles(slots)
@@ -194,8 +197,30 @@ def adapt(env: Any) -> BatchEnv:
     raise ValueError(f"a {type(env).__name__} is no Gymnasium environment")
 
 
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Whatever a foreign constructor raises, as a `ValueError` of one line."""
+    try:
+        yield
+    except ValueError:
+        raise
+    except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
+        said = " ".join(str(error).split())
+        raise ValueError(f"{what} needs what is not installed: {said}") from None
+    except Exception as error:
+        said = " ".join(str(error).split())
+        raise ValueError(f"{what} cannot be made: {type(error).__name__}: {said}") from error
+
+
 def _load(entry: Any) -> Any:
     return load_env_creator(entry) if isinstance(entry, str) else entry
+
+
+def _quieten_pygame() -> None:
+    """Pygame opens sound and screen even to draw into arrays, and complains where there are none."""
+    os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 
 def _size_parameter(creator: Callable[..., Any]) -> str | None:

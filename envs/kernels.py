@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from numba.core import config
 
 ROOT = Path(__file__).resolve().parent.parent
 KERNEL_PACKAGES = ("agents", "envs", "search")
+STALE_SECONDS = 30 * 24 * 3600
 
 
 def source_hash(root: Path = ROOT) -> str:
@@ -36,6 +40,17 @@ def cache_folder() -> Path:
     return Path(base) / "move37" / "kernels" / source_hash()
 
 
+def tidy(folder: Path) -> None:
+    """Mark a cache folder as used now; where it is new, remove its siblings that nobody used for a month."""
+    with suppress(OSError):  # read-only, or another process was faster: nothing depends on it
+        if folder.exists():
+            os.utime(folder)
+            return
+        for other in folder.parent.iterdir():
+            if time.time() - other.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(other, ignore_errors=True)
+
+
 def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """`numba.njit`, cached on disk, without the interpreter lock. Options go to `njit`."""
     if function is None:
@@ -49,3 +64,4 @@ def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
 
 
 _FOLDER = cache_folder()
+tidy(_FOLDER)

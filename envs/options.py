@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import types
+import typing
 from collections.abc import Callable, Iterable, Mapping
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,22 @@ import numpy as np
 from envs.base import Array
 
 SlotOptions = dict[str, Any] | None
+PLAIN: dict[Any, tuple[Any, str]] = {
+    bool: ((bool, np.bool_), "true or false"),
+    int: (Integral, "a whole number"),
+    float: (Real, "a number"),
+    str: (str, "text"),
+    type(None): (type(None), "null"),
+}
+"""Types that are checked: by a parameter's annotation, what may be given, and its name for people."""
+
+
+class OptionError(ValueError):
+    """What is wrong with one option, which is named in `option`."""
+
+    def __init__(self, option: str, said: str):
+        super().__init__(said)
+        self.option = option
 
 
 def check_options(
@@ -19,13 +38,16 @@ def check_options(
     creator: Callable[..., Any],
     options: Mapping[str, Any],
     *,
-    also: Iterable[str] = (),
+    also: Mapping[str, Any] | None = None,
     given: Iterable[str] = (),
+    preset: Iterable[str] = (),
 ) -> None:
-    """Raise `ValueError` where `creator` has no such option, or asks for one that is missing.
+    """Raise `OptionError` where `creator` has no such option, or not of this type, or where one is missing.
 
-    `also` are options that are taken on the way; `given` are parameters that the caller fills in itself.
+    `also` are options that are taken on the way, and their types. `given` are parameters that the caller
+    fills in itself; those in `preset` have a value already. Types are checked where they are plain ones.
     """
+    also, there = also or {}, {*given, *preset, *options}
     try:
         parameters = inspect.signature(creator).parameters.values()
     except ValueError:  # some compiled callables do not say
@@ -37,10 +59,17 @@ def check_options(
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
         for name in options:
             if name not in known:
-                raise ValueError(f"{what} has no option '{name}'; {_suggest(name, known)}")
-    missing = [k for k, p in named.items() if p.default is p.empty and k not in options and k not in given]
+                raise OptionError(name, f"{what} has no option '{name}'; {_suggest(name, known)}")
+    missing = [name for name, p in named.items() if p.default is p.empty and name not in there]
     if missing:
-        raise ValueError(f"{what} needs the option{'s' * (len(missing) > 1)} {', '.join(missing)}")
+        words = f"{what} needs the option{'s' * (len(missing) > 1)} {', '.join(missing)}"
+        raise OptionError(missing[0], words)
+    hints = {**_hints(creator, named.values()), **also}
+    for name, value in options.items():
+        kinds = _kinds(hints.get(name, Any))
+        if not _fits(value, kinds):
+            wanted = " or ".join(PLAIN[kind][1] for kind in kinds)
+            raise OptionError(name, f"{name} of {what} must be {wanted}, not {value!r:.60}")
 
 
 def split_options(
@@ -57,6 +86,31 @@ def split_options(
     if len(slots) != n:
         raise ValueError(f"options for {len(slots)} slots, there are {n}")
     return own, mask, slots
+
+
+def _hints(creator: Callable[..., Any], parameters: Iterable[inspect.Parameter]) -> dict[str, Any]:
+    """The types of a creator's parameters: as annotated, else as its default says (numbers, true or false)."""
+    like = {bool: bool, int: float, float: float}
+    hints = {p.name: like[type(p.default)] for p in parameters if type(p.default) in like}
+    function: Any = getattr(creator, "__init__") if isinstance(creator, type) else creator  # noqa: B009 (mypy)
+    try:
+        return hints | typing.get_type_hints(function)
+    except (NameError, TypeError, AttributeError):  # annotations that cannot be read
+        return hints
+
+
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    """The plain types of an annotation; none where it allows for anything else too."""
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    kinds = typing.get_args(hint) if union else (hint,)
+    return kinds if all(isinstance(kind, type) and kind in PLAIN for kind in kinds) else ()
+
+
+def _fits(value: Any, kinds: tuple[Any, ...]) -> bool:
+    """Whether a value is of one of these plain types; a bool is no number."""
+    if isinstance(value, bool) and bool not in kinds:
+        return not kinds
+    return not kinds or any(isinstance(value, PLAIN[kind][0]) for kind in kinds)
 
 
 def _suggest(name: str, known: list[str]) -> str:

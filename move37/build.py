@@ -11,10 +11,11 @@ from typing import Any
 import envs
 from envs.base import BatchEnv
 from move37.config import Config
-from move37.errors import UserError
+from move37.errors import RunError, UserError
+from move37.origin import Origin
 from move37.registry import agent_class
 from rollouts.agent import Learner
-from rollouts.fleet import Fleet
+from rollouts.fleet import Fleet, FleetError
 from rollouts.reward import Reward
 from rollouts.sampler import Sampler
 
@@ -30,37 +31,38 @@ class Parts:
     """The environment itself; with workers, one slot of it for a look at its spaces."""
 
 
-def build(config: Config, where: str) -> Parts:
-    """The objects that `config` names. Raises `UserError` that begins with `where` for what does not fit."""
+def build(config: Config, origin: Origin) -> Parts:
+    """The objects that `config` names.
+
+    Raises `UserError` that names the key, and the file or override, for what does not fit; `RunError` where a
+    worker is lost.
+    """
     set_threads(config.threads)
     workers = config.sampler.workers
-    env = make_env(config, 1 if workers else config.env.n, where)
-    with told(f"{where}: agent"):
-        kind: Any = agent_class(config.agent.kind)
-        if not issubclass(kind, Learner):
-            raise UserError(
-                f"{where}: agent.kind: '{config.agent.kind}' does not learn, so it cannot be trained"
-            )
-        spaces = env.single_observation_space, env.single_action_space
+    env = make_env(config, 1 if workers else config.env.n, origin)
+    kind: Any = agent_class(config.agent.kind)
+    if not issubclass(kind, Learner):
+        place = origin.place("agent", "", "kind")
+        raise UserError(f"{place}: '{config.agent.kind}' does not learn, so it cannot be trained")
+    with told(origin, "device"):
         device = pick_device(config.device)
+    with told(origin, "agent"):
+        spaces = env.single_observation_space, env.single_action_space
         learner = kind(*spaces, seed=config.seed, device=device, **config.agent.options)
-    with told(where):
+    with told(origin, "reward"):
         reward = Reward(config.reward, env.parts)
-        if not workers:
-            return Parts(learner, reward, Sampler(env, seed=config.seed), env)
-        _start_ray(config.cluster.address, workers)
-        named = {"id": config.env.id, **config.env.options}
-        return Parts(learner, reward, Fleet(named, n=config.env.n, workers=workers, seed=config.seed), env)
+    sampler = _fleet(config, origin) if workers else Sampler(env, seed=config.seed)
+    return Parts(learner, reward, sampler, env)
 
 
-def make_env(config: Config, n: int, where: str, seed: int | None = None, **options: Any) -> BatchEnv:
+def make_env(config: Config, n: int, origin: Origin, seed: int | None = None, **options: Any) -> BatchEnv:
     """`n` slots of the config's environment, `options` on top of its own (else `UserError`)."""
-    with told(f"{where}: env"):
+    with told(origin, "env"):
         return envs.make(config.env.id, n, seed, **{**config.env.options, **options})
 
 
 def pick_device(device: str) -> str:
-    """`auto` is the GPU where there is one. Raises `UserError` for a GPU that is not there."""
+    """`auto` is the GPU where there is one. Raises `ValueError` for a GPU that is not there."""
     import torch
 
     if device == "auto":
@@ -68,9 +70,7 @@ def pick_device(device: str) -> str:
     if device.startswith("cuda"):
         index = int(device.partition(":")[2] or 0)
         if index >= torch.cuda.device_count():
-            raise UserError(
-                f"device: {device} is not there ({torch.cuda.device_count()} GPUs are); try device=auto"
-            )
+            raise ValueError(f"{device} is not there ({torch.cuda.device_count()} GPUs are); try device=auto")
     return device
 
 
@@ -90,15 +90,30 @@ def set_threads(threads: int | None = None) -> int:
 
 
 @contextmanager
-def told(where: str) -> Iterator[None]:
-    """What does not fit, as a `UserError` that begins with `where`."""
+def told(origin: Origin, section: str) -> Iterator[None]:
+    """What does not fit in a section of the config, as a `UserError` with its place."""
     try:
         yield
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{where}: {' '.join(str(error).split())}") from error
+    except (ValueError, TypeError, RuntimeError, ConnectionError) as error:  # torch says RuntimeError
+        if isinstance(error, FleetError):
+            raise RunError(f"{origin.file}: {error}") from error
+        said = " ".join(str(error).split())
+        place = origin.place(section, said, getattr(error, "option", None))
+        raise UserError(f"{place}: {said}") from error
 
 
-def _start_ray(address: str, workers: int) -> None:
+def _fleet(config: Config, origin: Origin) -> Fleet:
+    """The workers of `sampler.workers`, on Ray."""
+    workers, n = config.sampler.workers, config.env.n
+    if n % workers:
+        place = origin.place("sampler", "", "workers")
+        raise UserError(f"{place}: {n} slots (env.n) cannot be shared out evenly to {workers} workers")
+    _start_ray(config.cluster.address, workers, origin)
+    with told(origin, "env"):
+        return Fleet({"id": config.env.id, **config.env.options}, n=n, workers=workers, seed=config.seed)
+
+
+def _start_ray(address: str, workers: int, origin: Origin) -> None:
     """Join the cluster at `address`, or start one here with a core for every worker."""
     import logging
 
@@ -107,7 +122,8 @@ def _start_ray(address: str, workers: int) -> None:
     if ray.is_initialized():
         return
     if address != "none":
-        ray.init(address=address, log_to_driver=False)
+        with told(origin, "cluster"):
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         return
     cores = max(workers, os.cpu_count() or 1)
     ray.init(num_cpus=cores, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)

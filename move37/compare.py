@@ -75,11 +75,12 @@ def load_trace(path: Path, group: str) -> Trace:
     """The trace of the run at `path` (`UserError` where nothing was logged yet)."""
     from move37.config import parse_config, read_yaml
     from move37.logs import METRICS, read_metrics
+    from move37.origin import Origin
 
     records = read_metrics(path / METRICS)
     if not records:
         raise UserError(f"{path}: nothing in metrics.jsonl yet")
-    config = parse_config(read_yaml(path / "config.yaml"), str(path / "config.yaml"))
+    config = parse_config(read_yaml(path / "config.yaml"), Origin(str(path / "config.yaml")))
 
     def column(name: str) -> Array:
         return np.array([record.get(name, math.nan) for record in records], dtype=np.float64)

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from move37.errors import UserError
+from move37.origin import Origin
 from move37.registry import agent_class, preset
 from move37.yaml_text import dump_yaml, parse_yaml
 
@@ -183,22 +184,22 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 def make_config(data: Any, overrides: Sequence[str] = (), where: str = "config") -> Config:
     """The config in nested dicts, checked wholly: the agent's options against its signature too."""
-    data = _with_overrides(data, overrides, where)
-    config = parse_config(data, where, overrides)
-    options = _agent_options(config, where, overrides)
+    origin = Origin(where, tuple(overrides))
+    config = parse_config(_with_overrides(data, origin), origin)
+    options = _agent_options(config, origin)
     return config.model_copy(update={"agent": AgentConfig(kind=config.agent.kind, **options)})
 
 
-def parse_config(data: Any, where: str, overrides: Sequence[str] = ()) -> Config:
+def parse_config(data: Any, origin: Origin) -> Config:
     """The config in nested dicts, without a look at the agent's options (so that no code is imported)."""
     if not isinstance(data, Mapping):
         raise UserError(
-            f"{where}: a config is a mapping of keys such as env, agent and budget, not {data!r:.40}"
+            f"{origin.file}: a config is a mapping of keys such as env, agent and budget, not {data!r:.40}"
         )
     try:
         return Config.model_validate(dict(data))
     except ValidationError as error:
-        raise UserError(_explain(error, Config, (), where, overrides)) from None
+        raise UserError(_explain(error, Config, (), origin)) from None
 
 
 def read_yaml(path: str | Path) -> Any:
@@ -212,11 +213,11 @@ def read_yaml(path: str | Path) -> Any:
     return parse_yaml(text, str(path))
 
 
-def _with_overrides(data: Any, overrides: Sequence[str], where: str) -> Any:
-    if overrides and not isinstance(data, Mapping):
+def _with_overrides(data: Any, origin: Origin) -> Any:
+    if not isinstance(data, Mapping):
         return data
-    for override in overrides:
-        data = _put(data, override, where)
+    for override in origin.overrides:
+        data = _put(data, override, origin.file)
     return data
 
 
@@ -243,20 +244,20 @@ def _put(data: Mapping[str, Any], override: str, where: str) -> dict[str, Any]:
     return top
 
 
-def _agent_options(config: Config, where: str, overrides: Sequence[str]) -> dict[str, Any]:
+def _agent_options(config: Config, origin: Origin) -> dict[str, Any]:
     """The agent's options, checked against its keyword-only signature, defaults filled in."""
     try:
         kind = agent_class(config.agent.kind)
     except UserError as error:
-        raise UserError(f"{_source(('agent', 'kind'), where, overrides)}: agent.kind: {error}") from None
+        raise UserError(f"{origin.of(('agent', 'kind'))}: agent.kind: {error}") from None
     model = options_model(kind)
     given = preset(config.agent.kind) | config.agent.options
     try:  # as JSON, in which a list may stand for a tuple but "1" never for 1
         options = model.model_validate_json(json.dumps(given))
     except ValidationError as error:
-        raise UserError(_explain(error, model, ("agent",), where, overrides)) from None
+        raise UserError(_explain(error, model, ("agent",), origin)) from None
     except TypeError as error:
-        raise UserError(f"{where}: agent: only plain data can be an option ({error})") from None
+        raise UserError(f"{origin.file}: agent: only plain data can be an option ({error})") from None
     return json.loads(json.dumps(options.model_dump()))
 
 
@@ -274,9 +275,7 @@ def options_model(kind: type) -> type[BaseModel]:
     )
 
 
-def _explain(
-    error: ValidationError, model: type[BaseModel], at: tuple[str, ...], where: str, overrides: Sequence[str]
-) -> str:
+def _explain(error: ValidationError, model: type[BaseModel], at: tuple[str, ...], origin: Origin) -> str:
     """One line a problem."""
     lines: dict[str, str] = {}
     for problem in error.errors(include_url=False):
@@ -291,7 +290,7 @@ def _explain(
             message = re.sub(r"^Input should be( a valid dictionary or instance of .*)?", _must_be, said)
             if message is not said and problem["type"] != "value_error":
                 message += f", not {problem['input']!r:.60}"
-        start = f"{_source(path, where, overrides)}: {key}: " if key else f"{where}: "
+        start = f"{origin.of(path)}: {key}: " if key else f"{origin.file}: "
         lines.setdefault(key, start + message)
     return "\n".join(lines.values())
 
@@ -331,12 +330,3 @@ def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             keys += _all_keys(field.annotation, f"{prefix}{name}.")
     return keys
-
-
-def _source(path: tuple[str, ...], where: str, overrides: Sequence[str]) -> str:
-    """Where a key came from: the override that set it, else the file."""
-    for override in reversed(overrides):
-        key = tuple(override.partition("=")[0].strip().split("."))
-        if path[: len(key)] == key[: len(path)]:
-            return f"override '{override}'"
-    return where

@@ -72,6 +72,11 @@ class Dashboard(Observer):
         self.close()
         self.console.print(closing(self.progress, summary), highlight=False, markup=False)
 
+    def idle(self, summary: Mapping[str, Any], text: str) -> None:
+        """Say so."""
+        self.summaries.append(dict(summary))
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def close(self) -> None:
         """Give the terminal back (also after a failure)."""
         if self.live is not None:
@@ -124,6 +129,11 @@ class Lines(Observer):
             self._say(line(self.progress))
         if self.out is not sys.stderr:
             self._say(closing(self.progress, summary))
+
+    def idle(self, summary: Mapping[str, Any], text: str) -> None:
+        """Say so."""
+        self.summaries.append(dict(summary))
+        self._say(text)
 
     def _say(self, text: str) -> None:
         print(text, file=self.out, flush=True)

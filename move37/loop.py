@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from move37.advice import Adviser
+from move37.budget import nothing_left, share_spent, spent
 from move37.build import build, make_env
 from move37.config import Config, load_config, make_config
 from move37.errors import UserError
@@ -17,6 +18,7 @@ from move37.evaluate import SLOTS, evaluate
 from move37.guard import interruptible, told_of_disk, told_of_failure
 from move37.logs import MetricsLog
 from move37.observer import Observer
+from move37.origin import Origin
 from move37.run import CONFIG, Run
 from move37.tally import WINDOW, Tally
 
@@ -39,18 +41,17 @@ def train(
     `KeyboardInterrupt` after Ctrl-C, when the update in progress is done and saved.
     """
     if isinstance(config, (str, Path)):
-        where, checked = str(config), load_config(config, overrides)
+        origin, checked = Origin(str(config), tuple(overrides)), load_config(config, overrides)
         name = Path(config).stem
     else:
         data = config.plain() if isinstance(config, Config) else config
-        where, checked = "config", make_config(data, overrides)
+        origin, checked = Origin("config", tuple(overrides)), make_config(data, overrides)
         name = checked.agent.kind.rpartition(":")[2]
     run = Run.create(out or Path("runs") / name, checked)
     try:
-        _train_seeds(run, observer or Observer(), where)
-    except UserError:
+        _train_seeds(run, observer or Observer(), origin)
+    finally:
         run.remove_if_empty()
-        raise
     return run
 
 
@@ -62,11 +63,11 @@ def resume(path: str | Path, observer: Any = None, trust: bool = False, override
     """
     run = Run.load(path, trust)
     run.check_trust()
-    where = str(run.path / CONFIG)
-    before, run.config = run.config, make_config(run.config.plain(), overrides, where)
+    origin = Origin(str(run.path / CONFIG), tuple(overrides))
+    before, run.config = run.config, make_config(run.config.plain(), overrides, origin.file)
     run.trust = True  # what is left to follow was said by the caller
     try:
-        _train_seeds(run, observer or Observer(), where)
+        _train_seeds(run, observer or Observer(), origin)
     except UserError:  # an override does not fit: the run stays as it was
         run.config = before
         run.write_config()
@@ -74,26 +75,26 @@ def resume(path: str | Path, observer: Any = None, trust: bool = False, override
     return run
 
 
-def _train_seeds(run: Run, observer: Any, where: str) -> None:
+def _train_seeds(run: Run, observer: Any, origin: Origin) -> None:
     """Train the run, or one run a seed inside it, each from where it stands."""
     with told_of_disk(run):
         run.write_config()
     if not run.config.seeds:
-        with run.locked(), Session(run, observer, where) as session:
+        with run.locked(), Session(run, observer, origin) as session:
             session.train()
         return
     for seed in run.config.seeds:
         path, config = run.path / f"seed-{seed}", run.config.for_seed(seed)
         one = Run(path, config, trust=True) if (path / CONFIG).exists() else Run.create(path, config)
-        _train_seeds(one, observer, where)
+        _train_seeds(one, observer, origin)
 
 
 class Session:
     """One process' work on a run: builds it, takes up its last checkpoint, and turns the loop."""
 
-    def __init__(self, run: Run, observer: Any, where: str):
-        self.run, self.config, self.observer = run, run.config, observer
-        self.parts = build(run.config, where)
+    def __init__(self, run: Run, observer: Any, origin: Origin):
+        self.run, self.config, self.observer, self.origin = run, run.config, observer, origin
+        self.parts = build(run.config, origin)
         self.tally = Tally()
         self.adviser = Adviser(
             slots=run.config.env.n, replay_ratio=run.config.agent.options.get("replay_ratio")
@@ -122,7 +123,11 @@ class Session:
     # -- the loop --------------------------------------------------------------------------------------
 
     def train(self) -> None:
-        """Turn until the budget is spent."""
+        """Turn until the budget is spent (no turn at all where it is spent already)."""
+        if self.reason:
+            said = nothing_left(self.config.budget, self.tally, self.seconds(), self.reason)
+            self.observer.idle(self._summary(), f"{self.run.path} {said}")
+            return
         learner, reward, sampler = self.parts.learner, self.parts.reward, self.parts.sampler
         self.observer.start(self._info())
         if self.fresh_games:
@@ -131,7 +136,7 @@ class Session:
             )
         with interruptible() as stopped, told_of_failure(self.run, self.tally):
             while not self.reason:
-                learner.progress = self.progress()
+                learner.progress = share_spent(self.config.budget, self.tally, self.seconds())
                 with self.clock("collect"):
                     rollout = sampler.collect(learner.actor, **learner.wants)
                 with self.clock("learn"):
@@ -188,7 +193,7 @@ class Session:
         """Play fresh episodes, the same ones each time; keep the weights where they are the best so far."""
         wanted = self.config.evaluate
         with self.clock("evaluate"):
-            env = make_env(self.config, min(wanted.episodes, SLOTS), "config")
+            env = make_env(self.config, min(wanted.episodes, SLOTS), self.origin)
             try:
                 actor = self.parts.learner.actor
                 result = evaluate(actor, env, episodes=wanted.episodes, explore=wanted.explore)
@@ -260,21 +265,7 @@ class Session:
 
     def spent(self) -> str:
         """Which part of the budget is spent; empty while there is some left."""
-        budget, tally = self.config.budget, self.tally
-        if budget.env_steps is not None and tally.env_steps >= budget.env_steps:
-            return "env_steps"
-        if budget.seconds is not None and self.seconds() >= budget.seconds:
-            return "seconds"
-        if budget.target_return is None or len(tally.returns) < WINDOW:
-            return ""
-        return "target_return" if tally.mean_return >= budget.target_return else ""
-
-    def progress(self) -> float:
-        """Share of the budget that is spent: by env steps where they are limited, else by seconds."""
-        budget = self.config.budget
-        if budget.env_steps is not None:
-            return min(self.tally.env_steps / budget.env_steps, 1.0)
-        return min(self.seconds() / budget.seconds, 1.0) if budget.seconds is not None else 0.0
+        return spent(self.config.budget, self.tally, self.seconds())
 
     def seconds(self) -> float:
         """Seconds of work on this run, all sessions together."""

@@ -28,5 +28,8 @@ class Observer:
         With evaluation also the last one's `eval/…`.
         """
 
+    def idle(self, summary: Mapping[str, Any], text: str) -> None:
+        """Instead of all the above: the budget was spent before, as `text` says. `summary` as in `finish`."""
+
     def close(self) -> None:
         """The run is over in any way, a failure too: let go of what is held."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from move37.errors import UserError
@@ -16,27 +16,21 @@ IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(-v\d+)?$")
 
 @dataclass(frozen=True)
 class Entry:
-    """What a name stands for: an import path, options that it presets, and a line for people."""
+    """What a name stands for: an import path, a line for people, and the path of options that it presets."""
 
     path: str
     about: str
-    preset: Mapping[str, Any] = field(default_factory=dict)
+    preset: str = ""
 
 
-RAINBOW = {
-    "double": True,
-    "dueling": True,
-    "n_step": 3,
-    "prioritised": True,
-    "distributional": True,
-    "noisy": True,
-}
 AGENTS = {
     "ppo": Entry(
         "agents.ppo:PPO", "Proximal Policy Optimisation: on-policy, any action space (Schulman 2017)"
     ),
     "dqn": Entry("agents.dqn:DQN", "Deep Q-Network: off-policy, discrete actions, replay (Mnih 2015)"),
-    "rainbow": Entry("agents.dqn:DQN", "DQN with all six improvements switched on (Hessel 2018)", RAINBOW),
+    "rainbow": Entry(
+        "agents.dqn:DQN", "DQN with all six improvements switched on (Hessel 2018)", "agents.dqn:RAINBOW"
+    ),
     "random": Entry("agents.random:Random", "plays any legal action with equal chance; learns nothing"),
 }
 
@@ -46,8 +40,8 @@ def agent_class(kind: str) -> type:
 
     Raises `UserError` where there is none or it is no `rollouts.agent.Agent`.
     """
+    from envs.paths import resolve
     from rollouts.agent import Agent
-    from rollouts.build import resolve
 
     if kind not in AGENTS and ":" not in kind:
         raise UserError(f"unknown agent '{kind}'; {suggest(kind, AGENTS)}")
@@ -62,7 +56,10 @@ def agent_class(kind: str) -> type:
 
 def preset(kind: str) -> dict[str, Any]:
     """The options that a short name sets before the config's own."""
-    return dict(AGENTS[kind].preset) if kind in AGENTS else {}
+    from envs.paths import resolve
+
+    path = AGENTS[kind].preset if kind in AGENTS else ""
+    return dict(resolve(path)) if path else {}
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

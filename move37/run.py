@@ -13,6 +13,7 @@ from move37.checkpoint import CheckpointFolder
 from move37.config import Config, parse_config, read_yaml
 from move37.errors import UserError
 from move37.logs import METRICS, Record, read_metrics
+from move37.origin import Origin
 from move37.registry import import_paths
 from rollouts.storage import sync_to_disk
 
@@ -44,7 +45,7 @@ class Run:
             inside = sorted(str(p.parent) for p in path.glob(f"*/{CONFIG}"))
             hint = f"; there are runs inside: {', '.join(inside)}" if inside else ""
             raise UserError(f"{path}: no run folder (it has no {CONFIG}){hint}")
-        return cls(path, parse_config(read_yaml(file), str(file)), trust)
+        return cls(path, parse_config(read_yaml(file), Origin(str(file))), trust)
 
     @classmethod
     def create(cls, path: str | Path, config: Config) -> Run:
@@ -75,6 +76,8 @@ class Run:
 
     def remove_if_empty(self) -> None:
         """Take the folder away again where nothing has begun in it."""
+        for one in self.runs() if self.config.seeds else []:
+            one.remove_if_empty()
         if all(p.name in (CONFIG, LOCK) for p in self.path.iterdir()):
             for p in self.path.iterdir():
                 p.unlink()
@@ -131,7 +134,7 @@ class Run:
         from move37.build import make_env
 
         self.check_trust()
-        return make_env(self.config, n, str(self.path / CONFIG), seed, **options)
+        return make_env(self.config, n, Origin(str(self.path / CONFIG)), seed, **options)
 
     def explores(self, explore: bool | None = None) -> bool:
         """Whether to act as in training: as asked, else as the run's own evaluations do."""

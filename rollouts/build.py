@@ -12,6 +12,7 @@ from rollouts.agent import Agent
 def build_agent(spec: Mapping[str, Any], observation_space: Any, action_space: Any) -> Agent:
     """The agent that `spec` (`{"path", "options"}`, see `Agent.spec`) describes."""
     kind: Any = resolve(spec["path"])
-    if not (isinstance(kind, type) and issubclass(kind, Agent)):
+    is_agent = isinstance(kind, type) and issubclass(kind, Agent)
+    if not is_agent:
         raise ValueError(f"'{spec['path']}' is no rollouts.agent.Agent")
     return kind(observation_space, action_space, **spec.get("options", {}))

@@ -24,9 +24,12 @@ class FleetError(RuntimeError):
 class Worker:
     """A Sampler and the copies of the agents that play in it; the same class here and on Ray."""
 
-    def __init__(
+    sampler: Sampler
+
+    def open(
         self, env: Mapping[str, Any], n: int, seed: int, worker: int, folders: Sequence[str] = ()
     ) -> None:
+        """Make the environment. (Not in `__init__`, whose errors Ray would only quote.)"""
         sys.path[:] = dict.fromkeys([*folders, *sys.path])  # the working folder first, as in the driver
         self.sampler = Sampler(envs.make(n=n, **env), seed=seed, worker=worker)
         self._agents: dict[str, tuple[int, Agent]] = {}
@@ -65,31 +68,38 @@ class Worker:
         return agent
 
 
+class RemoteWorker(Worker):
+    """A worker with a process, and a core, of its own."""
+
+    def __init__(self) -> None:
+        # read by torch and Atari games, which are loaded later: the cores belong to other workers
+        os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive")
+
+
 class Fleet:
     """Plays on `workers` workers with `n / workers` slots each and returns their rollouts as one.
 
     Synchronous: all workers act by the same weights and the order is fixed, so on Ray and in one process
     (`local=True`) the rollouts are equal, number for number. Weights go out once through the object store;
-    the version that acted comes back on the rollout. Raises `FleetError` when a worker is lost.
+    the version that acted comes back on the rollout. Raises `FleetError` when a worker is lost; what is wrong
+    in a worker is raised here as it was there.
     """
 
     def __init__(
         self, env: Mapping[str, Any], *, n: int, workers: int, seed: int = 0, local: bool = False
     ) -> None:
         if workers < 1 or n % workers:
-            raise ValueError(f"sampler.workers: {n} slots cannot be shared out evenly to {workers} workers")
+            raise ValueError(f"{n} slots cannot be shared out evenly to {workers} workers")
         self.n, self.local, self.version = n, local, 0
         self._sent: dict[int, tuple[int, Any]] = {}
         folders = [os.getcwd(), *sys.path]
         places = [(dict(env), n // workers, seed, i, folders) for i in range(workers)]
-        if local:
-            self.workers: list[Any] = [Worker(*place) for place in places]
-            return
-        import ray
-
-        remote = ray.remote(num_cpus=1)(Worker)
-        self.workers = [remote.remote(*place) for place in places]
-        self._call("get_state")
+        self.workers: list[Any] = [Worker() if local else _remote_worker() for _ in places]
+        try:
+            self._each("open", places)
+        except BaseException:
+            self.close()
+            raise
 
     def collect(
         self,
@@ -168,6 +178,12 @@ class Fleet:
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from error  # the worker's own words
         return out
+
+
+def _remote_worker() -> Any:
+    import ray
+
+    return ray.remote(num_cpus=1)(RemoteWorker).remote()
 
 
 def _reason(error: Exception) -> str:

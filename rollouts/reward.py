@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from envs.options import OptionError, check_options
 from envs.paths import resolve
 from rollouts.agent import Metrics
 from rollouts.rollout import Rollout
@@ -109,12 +110,12 @@ class Reward:
 
     def __init__(self, terms: Mapping[str, Any], parts: tuple[str, ...] = ()) -> None:
         if not terms:
-            raise ValueError("reward: no term is given; for the environment's own reward write {env: 1.0}")
+            raise ValueError("no reward term is given; for the environment's own reward write {env: 1.0}")
         self.weights: dict[str, float] = {}
         self.terms: dict[str, TermFunction] = {}
         for name, setting in terms.items():
             options = dict(setting) if isinstance(setting, Mapping) else {"weight": setting}
-            self.weights[name] = float(options.pop("weight", 1.0))
+            self.weights[name] = _weight(name, options.pop("weight", 1.0))
             self.terms[name] = _term(name, options, parts)
 
     def __call__(self, rollout: Rollout) -> None:
@@ -142,23 +143,37 @@ class Reward:
                 term.load_state_dict(state[name])
 
 
+def _weight(name: str, given: Any) -> float:
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        said = f"weight of reward term '{name}' must be a number, not {given!r:.60}"
+        raise OptionError(f"{name}.weight", said)
+    return float(given)
+
+
 def _term(name: str, options: dict[str, Any], parts: tuple[str, ...]) -> TermFunction:
     if name in parts:
-        if options:
-            raise ValueError(f"reward.{name}: a part takes a weight and nothing else, not {sorted(options)}")
+        _no_options(name, "a part of the environment", options)
         return lambda rollout: rollout.parts[name]
     found: Any = TERMS.get(name) or (resolve(name) if ":" in name else None)
     if found is None:
         offered = [*TERMS, *parts]
         near = difflib.get_close_matches(name, offered, 1)
         hint = f"did you mean '{near[0]}'? " if near else ""
-        raise ValueError(f"reward.{name}: no such term; {hint}on offer: {', '.join(offered)}")
+        raise OptionError(name, f"no reward term '{name}'; {hint}on offer: {', '.join(offered)}")
     if not isinstance(found, type):
+        _no_options(name, "a function", options)
         return found
     try:
-        return found(**options)
-    except TypeError as error:
-        raise ValueError(f"reward.{name}: {error}") from None
+        check_options(f"reward term '{name}'", found, options)
+    except OptionError as error:
+        raise OptionError(f"{name}.{error.option}", str(error)) from None
+    return found(**options)
+
+
+def _no_options(name: str, what: str, options: Mapping[str, Any]) -> None:
+    if options:
+        said = f"reward term '{name}' is {what}: it takes a weight and nothing else"
+        raise OptionError(f"{name}.{min(options)}", said)
 
 
 def _like(term: np.ndarray, terms: Mapping[str, np.ndarray]) -> np.ndarray:

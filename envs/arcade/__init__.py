@@ -43,5 +43,5 @@ def register() -> None:
                 id,
                 entry_point="envs.arcade.single:ArcadeEnv",
                 vector_entry_point="envs.arcade.vector:make_vec",
-                kwargs={"id": id},
+                kwargs={"game": id},  # not "id": gymnasium.make_vec hands them to make(id, ...)
             )

@@ -17,8 +17,8 @@ class ArcadeEnv(gymnasium.Env[np.ndarray, int]):
 
     metadata = {"render_modes": list(MODES), "render_fps": 15}  # noqa: RUF012
 
-    def __init__(self, id: str, *, render_mode: str | None = None, **options: Any) -> None:
-        self._batch = Arcade(id, 1, render_mode=render_mode, **options)
+    def __init__(self, game: str, *, render_mode: str | None = None, **options: Any) -> None:
+        self._batch = Arcade(game, 1, render_mode=render_mode, **options)
         self.render_mode = render_mode
         self.observation_space = self._batch.single_observation_space
         self.action_space = self._batch.single_action_space

@@ -16,7 +16,7 @@ from envs.arcade import load
 from envs.arcade.game import ACTIONS, SIZE, translate
 from envs.arcade.render import MODES, render
 from envs.base import BatchEnv, State, slot_seeds
-from envs.options import split_options
+from envs.options import OptionError, split_options
 from envs.rng import from_seeds
 
 
@@ -52,9 +52,10 @@ class Arcade(BatchEnv):
         if n < 1:
             raise ValueError(f"an arcade game needs at least one slot, not {n}")
         if not 0 <= sticky <= 1:
-            raise ValueError(f"sticky={sticky} is no chance of repeating an action; it must be in [0, 1]")
+            raise OptionError("sticky", f"sticky is a chance; it must be in [0, 1], not {sticky}")
         if render_mode not in (None, *MODES):
-            raise ValueError(f"render_mode='{render_mode}' is unknown; it must be {' or '.join(MODES)}")
+            said = f"render_mode must be {' or '.join(MODES)}, not '{render_mode}'"
+            raise OptionError("render_mode", said)
         self.game, minimal = load(id)
         self.sticky, self.ramping, self.render_mode = float(sticky), bool(ramping), render_mode
         self._actions = np.array(self.game.minimal if minimal else range(len(ACTIONS)), np.int64)
@@ -164,6 +165,6 @@ class Arcade(BatchEnv):
         return out
 
 
-def make_vec(num_envs: int, id: str, **options: Any) -> Arcade:
+def make_vec(num_envs: int, game: str, **options: Any) -> Arcade:
     """What `gymnasium.make_vec` calls."""
-    return Arcade(id, num_envs, **options)
+    return Arcade(game, num_envs, **options)

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from envs import kernels
@@ -59,3 +60,17 @@ def test_the_hash_is_of_kernel_sources_only(tmp_path):
     assert kernels.source_hash(tmp_path) == before
     kernel_file.write_text(CALLEE.format(2))
     assert kernels.source_hash(tmp_path) != before
+
+
+def test_caches_that_nobody_used_for_a_month_are_removed_with_the_first_new_one(tmp_path):
+    old, recent, used = (tmp_path / name for name in ("old", "recent", "used"))
+    for folder in (old, recent, used):
+        (folder / "module").mkdir(parents=True)
+    long_ago = time.time() - 31 * 24 * 3600
+    os.utime(old, (long_ago, long_ago))
+    os.utime(used, (long_ago, long_ago))
+    kernels.tidy(used)  # which is there: it is only marked as used
+    assert old.exists()
+    kernels.tidy(tmp_path / "new")
+    assert {p.name for p in tmp_path.iterdir()} == {"recent", "used"}
+    kernels.tidy(tmp_path / "nowhere" / "new")  # the very first cache on a machine

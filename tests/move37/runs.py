@@ -25,6 +25,10 @@ class Diary(Observer):
         self.heard.append("finish")
         self.summary = summary
 
+    def idle(self, summary, text):
+        self.heard.append("idle")
+        self.summary, self.text = summary, text
+
     def close(self):
         self.heard.append("close")
 

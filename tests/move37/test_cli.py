@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
 
 def command(*arguments, **options):
     """A real process, as a person would start it."""
-    environment = os.environ | {"OMP_WAIT_POLICY": "passive", "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [sys.executable, "-m", "move37", *map(str, arguments)],
         stdout=subprocess.PIPE,

@@ -2,6 +2,7 @@ import pytest
 
 from move37.config import Config, load_config, make_config, parse_config
 from move37.errors import UserError
+from move37.origin import Origin
 from move37.yaml_text import parse_yaml
 from tests.toy_learner import toy_config
 
@@ -204,7 +205,7 @@ def test_a_file_that_cannot_be_read(tmp_path):
 
 
 def test_parse_config_imports_no_agent(tmp_path):
-    config = parse_config(toy_config(agent={"kind": "no.such.module:Agent", "x": 1}), "f")
+    config = parse_config(toy_config(agent={"kind": "no.such.module:Agent", "x": 1}), Origin("f"))
     assert config.agent.options == {"x": 1}
     with pytest.raises(UserError, match="no module named 'no'"):
         make_config(config.plain())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -127,7 +128,26 @@ def test_resume_of_a_finished_run_changes_nothing(tmp_path):
         p: p.read_bytes() for p in run.path.rglob("*") if p.is_file() and "events" not in p.name
     } == before
     assert diary.summary["env_steps"] == 160
-    assert diary.records == []
+    assert diary.heard == ["idle", "close"]
+    assert diary.text == (
+        f"{run.path} is finished: 160 of 160 env steps; to go on, give it a larger budget, "
+        "as in budget.env_steps=320"
+    )
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [
+        ({"seconds": 1e-3}, r"0:0\d of 0:00; .* as in budget\.seconds="),
+        ({"target_return": 1.0}, r"return \S+ of the wanted 1; .*higher goal with budget\.target_return="),
+    ],
+)
+def test_every_kind_of_spent_budget_is_told(tmp_path, budget, said):
+    run = move37.train(toy_config(budget=budget), out=tmp_path / "run")
+    diary = Diary()
+    move37.resume(run.path, trust=True, observer=diary)
+    assert re.search(said, diary.text)
+    assert diary.heard == ["idle", "close"]
 
 
 def test_resume_without_any_checkpoint_starts_from_the_beginning(tmp_path):

@@ -53,8 +53,12 @@ def test_a_term_a_token_beside_a_term_a_row():
 def test_an_unknown_term_names_those_on_offer():
     with pytest.raises(ValueError, match=r"did you mean 'success'\? on offer: env, clip, normalise, success"):
         Reward({"succes": 1.0}, ("success",))
-    with pytest.raises(ValueError, match="unexpected keyword"):
+    with pytest.raises(ValueError, match=r"reward term 'clip' has no option 'hi'; did you mean 'high'\?"):
         Reward({"clip": {"weight": 1.0, "hi": 2}})
+    with pytest.raises(ValueError, match="low of reward term 'clip' must be a number, not 'x'"):
+        Reward({"clip": {"weight": 1.0, "low": "x"}})
+    with pytest.raises(ValueError, match="weight of reward term 'clip' must be a number, not 'x'"):
+        Reward({"clip": {"weight": "x"}})
     with pytest.raises(ValueError, match="takes a weight"):
         Reward({"success": {"weight": 1.0, "low": 2}}, ("success",))
 

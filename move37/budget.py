@@ -1,0 +1,39 @@
+"""When a run has had enough: its budget of env steps and seconds, and the return that it is after."""
+
+from __future__ import annotations
+
+from move37.config import Budget
+from move37.progress import clock
+from move37.tally import WINDOW, Tally
+
+
+def spent(budget: Budget, tally: Tally, seconds: float) -> str:
+    """Which part of the budget is spent (`env_steps`, `seconds`, `target_return`); empty while all last."""
+    if budget.env_steps is not None and tally.env_steps >= budget.env_steps:
+        return "env_steps"
+    if budget.seconds is not None and seconds >= budget.seconds:
+        return "seconds"
+    if budget.target_return is None or len(tally.returns) < WINDOW:
+        return ""
+    return "target_return" if tally.mean_return >= budget.target_return else ""
+
+
+def share_spent(budget: Budget, tally: Tally, seconds: float) -> float:
+    """Share of the budget in [0, 1]: by env steps where they are limited, else by seconds."""
+    if budget.env_steps is not None:
+        return min(tally.env_steps / budget.env_steps, 1.0)
+    return min(seconds / budget.seconds, 1.0) if budget.seconds is not None else 0.0
+
+
+def nothing_left(budget: Budget, tally: Tally, seconds: float, reason: str) -> str:
+    """Why there is nothing left to do, and how to go on all the same."""
+    if reason == "env_steps":
+        done = f"{tally.env_steps:,} of {budget.env_steps:,} env steps"
+        more = f"larger budget, as in budget.env_steps={2 * tally.env_steps}"
+    elif reason == "seconds":
+        done = f"{clock(seconds)} of {clock(budget.seconds)}"
+        more = f"larger budget, as in budget.seconds={2 * max(round(seconds), 1)}"
+    else:
+        done = f"return {tally.mean_return:.4g} of the wanted {budget.target_return:.4g}"
+        more = "higher goal with budget.target_return=…"
+    return f"is finished: {done}; to go on, give it a {more}"
