@@ -169,7 +169,7 @@ def stable_baselines(task: Task, seed: int) -> Watch:
 
     torch.set_num_threads(task.threads)
     options: dict[str, Any] = {k: _falling(v) if k in FALLING else v for k, v in task.peer.items()}
-    if task is BREAKOUT:
+    if task.env == BREAKOUT.env:
         env = make_vec_env(MinAtarBreakout, 16, seed=seed)
         options["policy_kwargs"] = features()
     else:

@@ -29,8 +29,11 @@ class OptionError(ValueError):
     """What is wrong with one option, which is named in `option`."""
 
     def __init__(self, option: str, said: str):
-        super().__init__(said)
+        super().__init__(option, said)  # both, so that it can be pickled on its way from a worker
         self.option = option
+
+    def __str__(self) -> str:
+        return str(self.args[1])
 
 
 def check_options(
@@ -89,7 +92,7 @@ def split_options(
 
 
 def _hints(creator: Callable[..., Any], parameters: Iterable[inspect.Parameter]) -> dict[str, Any]:
-    """The types of a creator's parameters: as annotated, else as its default says (numbers, true or false)."""
+    """The types of a creator's parameters: as annotated, else as its default says (a number, or a bool)."""
     like = {bool: bool, int: float, float: float}
     hints = {p.name: like[type(p.default)] for p in parameters if type(p.default) in like}
     function: Any = getattr(creator, "__init__") if isinstance(creator, type) else creator  # noqa: B009 (mypy)

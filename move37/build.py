@@ -94,9 +94,9 @@ def told(origin: Origin, section: str) -> Iterator[None]:
     """What does not fit in a section of the config, as a `UserError` with its place."""
     try:
         yield
-    except (ValueError, TypeError, RuntimeError, ConnectionError) as error:  # torch says RuntimeError
-        if isinstance(error, FleetError):
-            raise RunError(f"{origin.file}: {error}") from error
+    except FleetError as error:
+        raise RunError(f"{origin.file}: {error}") from error
+    except (ValueError, TypeError, ConnectionError) as error:
         said = " ".join(str(error).split())
         place = origin.place(section, said, getattr(error, "option", None))
         raise UserError(f"{place}: {said}") from error

@@ -173,10 +173,10 @@ class Fleet:
         for i, answer in enumerate(answers):
             try:
                 out.append(ray.get(answer))
-            except ray.exceptions.RayActorError as error:
-                raise FleetError(f"worker {i} of {len(self.workers)} was lost ({_reason(error)})") from None
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from error  # the worker's own words
+            except ray.exceptions.RayError as error:
+                raise FleetError(f"worker {i} of {len(self.workers)} was lost ({_reason(error)})") from None
         return out
 
 

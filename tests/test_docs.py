@@ -1,40 +1,244 @@
-"""What the documents print works: the Python examples run, links and configs that they name exist."""
+"""What the documents print works: examples and commands run, tables say what the code does, links lead on."""
 
+import inspect
 import re
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
+
+import move37
+from agents.dqn import DQN, EPSILON
+from agents.ppo import PPO
+from envs.arcade.vector import Arcade
+from envs.atari import Atari
+from move37.config import Config, load_config
+from move37.yaml_text import parse_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+DOCS = ROOT / "docs"
+PAGES = sorted([ROOT / "README.md", *DOCS.glob("*.md")])
+PACKAGES = ("agents", "envs", "rollouts", "move37")
+REQUIRED = "required"
+Table = list[dict[str, str]]
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text()
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def rows(text: str, *columns: str) -> Table:
+    """The rows of all tables whose first columns are these, by column."""
+    found: Table = []
+    header: list[str] = []
+    for line in text.splitlines():
+        if not line.startswith("|"):
+            header = []
+            continue
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if not header:
+            header = cells
+        elif tuple(header[: len(columns)]) == columns and not cells[0].startswith("-"):
+            assert len(cells) == len(header), f"a row of {len(cells)} cells under {len(header)}: {line}"
+            found.append(dict(zip(header, cells)))
+    return found
+
+
+def names(cell: str) -> list[str]:
+    """What a cell has in backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def defaults(table: Table, column: str) -> dict[str, object]:
+    """The defaults that a table gives, read as a config would read them."""
+    given: dict[str, object] = {}
+    for row in table:
+        (name,) = names(row[column])
+        assert name not in given, f"{name} has two rows"
+        given[name] = REQUIRED if row["default"] == REQUIRED else parse_yaml(*names(row["default"]), name)
+    return given
+
+
+def keys_of(section: type[BaseModel], prefix: str = "") -> dict[str, object]:
+    """Every key of a config with its default."""
+    found: dict[str, object] = {}
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found |= keys_of(field.annotation, f"{prefix}{name}.")
+        else:
+            default = REQUIRED if field.is_required() else field.get_default(call_default_factory=True)
+            found[prefix + name] = default
+    return found
+
+
+# -- tables ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "instead"),
+    [
+        ("ppo.md", PPO, {}),
+        ("dqn.md", DQN, {"epsilon": EPSILON}),
+        ("arcade.md", Arcade, {}),
+        ("atari.md", Atari, {}),
+    ],
+    ids=["ppo", "dqn", "arcade", "atari"],
+)
+def test_the_table_of_options_is_the_signature(name, kind, instead):
+    """`instead`: what None stands for, where the page says that."""
+    parameters = inspect.signature(kind.__init__).parameters.values()
+    own = {
+        p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in ("seed", "device")
+    }
+    assert defaults(rows(page(name), "option", "default"), "option") == own | instead
+
+
+def test_the_table_of_keys_is_the_config():
+    assert defaults(rows(page("configs.md"), "key", "type", "default"), "key") == keys_of(Config)
+
+
+def test_every_metric_has_a_row_and_every_row_a_metric(tmp_path):
+    """Of two short runs, in which nothing but a notion of success is missing."""
+    logged: dict[str, set[str]] = {}
+    for kind, options in {
+        "ppo": {"n_steps": 64},
+        "dqn": {"learning_starts": 64, "replay_ratio": 1, "network": {"hidden": [8]}},
+    }.items():
+        config = {
+            "env": {"id": "CartPole-v1", "n": 4},
+            "agent": {"kind": kind, **options},
+            "budget": {"env_steps": 512},
+            "threads": 1,
+            "evaluate": {"every": 256, "episodes": 2},
+            "checkpoint": {"every": 256},
+            "log": {"every": 0},
+        }
+        lines = move37.train(config, out=tmp_path / kind).metrics()
+        logged[kind] = {name.replace("reward/env", "reward/<term>") for line in lines for name in line}
+    told = {
+        k: {m for r in rows(page(f"{k}.md"), "metric", "meaning") for m in names(r["metric"])} for k in logged
+    }
+    shared = {m for r in rows(page("configs.md"), "metric", "meaning") for m in names(r["metric"])}
+    for kind in logged:
+        assert told[kind] == logged[kind] - shared
+    assert shared - {"eval/success"} == logged["ppo"] & logged["dqn"] - {"lr", "grad_norm"}
+
+
+def test_the_messages_in_troubles_are_the_codes():
+    def said(text: str) -> str:
+        return re.sub(r'"\s+f?"', "", text)  # literals over several lines, as one
+
+    advice = said((ROOT / "move37" / "advice.py").read_text())
+    sources = advice + "".join(said(p.read_text()) for k in PACKAGES for p in (ROOT / k).rglob("*.py"))
+    warnings, errors = rows(page("troubles.md"), "warning"), rows(page("troubles.md"), "message")
+    assert len(warnings) == len(re.findall(r"^def _\w+\(history.*\) -> str:", advice, re.MULTILINE))
+    for row in warnings:
+        assert row["warning"].strip('"') in advice
+    for row in errors:
+        for fragment in re.findall(r'"(.*?)"', row["message"])[0].split("…"):
+            assert fragment.strip() in sources, f"no code says '{fragment.strip()}'"
+
+
+# -- examples --------------------------------------------------------------------------------------------
+
+
+def run_blocks(text: str) -> dict:
+    known: dict = {"__name__": "docs"}
+    for block in blocks(text, "python"):
+        exec(block, known)
+    return known
 
 
 def test_the_python_page_runs(tmp_path, monkeypatch, capsys):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL)
-    assert len(blocks) >= 6
     monkeypatch.chdir(tmp_path)
-    names: dict = {"__name__": "docs"}
-    for block in blocks:
-        exec(block, names)
-    assert names["rollout"].shape == (16, 64)
+    text = page("python.md")
+    assert len(blocks(text, "python")) >= 6
+    assert run_blocks(text)["rollout"].shape == (16, 64)
     assert "explained" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_links_and_files_that_a_page_names_exist(page):
-    text = page.read_text()
+def test_the_arcade_page_runs():
+    known = run_blocks(page("arcade.md"))
+    gauge = known["obs"][0, 9, :, known["env"].channels.index("diver_gauge")]
+    assert gauge.sum() == 6
+
+
+def test_the_users_own_environment_is_trained_as_printed(tmp_path, monkeypatch):
+    text = page("environments.md")
+    first, source = blocks(text, "python")
+    exec(first, {})
+    (config,) = blocks(text, "yaml")
+    (tmp_path / "catch.py").write_text(source)
+    (tmp_path / "catch.yaml").write_text(config)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        commands = [shlex.split(line)[1:] for line in blocks(text, "sh")[-1].splitlines()]
+        assert move37_main([*commands[0], "budget.env_steps=2_000"]) == 0
+        assert move37_main([*commands[1], "--episodes", "5"]) == 0
+        assert move37_main([a.replace("30_000", "3_000") for a in commands[2]]) == 0
+    finally:
+        sys.modules.pop("catch", None)
+    run = move37.Run.load("runs/catch", trust=True)
+    assert run.metrics()[-1]["env_steps"] >= 3_000
+    assert run.make_env(2).can_save
+
+
+def move37_main(arguments: list[str]) -> int:
+    from move37.cli import main
+
+    return main(arguments)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
+def test_printed_commands_are_commands(path):
+    """Options and arguments are known; configs hold with the overrides that are printed beside them."""
+    import typer
+
+    from move37.cli import app
+
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for line in "".join(blocks(path.read_text(), "sh")).splitlines():
+        words = shlex.split(line, comments=True)
+        if words[:1] != ["move37"] or words[1:2] == ["--help"]:
+            continue
+        context = commands[words[1]].make_context(words[1], words[2:])
+        config = context.params.get("config") or ""
+        if words[1] == "train" and config.startswith("configs/"):
+            load_config(ROOT / config, context.params["overrides"] or ())
+
+
+# -- names -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
+def test_links_and_files_that_a_page_names_exist(path):
+    text = path.read_text()
     links = [x for x in re.findall(r"\]\(([^)#]+)", text) if "://" not in x]
-    named = re.findall(r"(?:configs|tests|benchmarks|docs)/[\w./-]+\.(?:ya?ml|py|md|png|gif|jsonl?)", text)
+    folders = "|".join(("configs", "tests", "benchmarks", "docs", *PACKAGES))
+    named = re.findall(rf"(?<![\w/])(?:{folders})/[\w./-]+\.(?:ya?ml|py|md|png|gif|jsonl?)(?!\w)", text)
     for link in links:
-        assert (page.parent / link).exists(), f"{page.name} links to {link}"
+        assert (path.parent / link).exists(), f"{path.name} links to {link}"
     for name in named:
-        assert (ROOT / name).exists(), f"{page.name} names {name}"
+        assert (ROOT / name).exists(), f"{path.name} names {name}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
+def test_symbols_that_a_page_names_are_in_their_files(path):
+    for file, symbol in re.findall(r"`([\w/]+\.py):(\w+)`", path.read_text()):
+        source = (ROOT / file).read_text()
+        assert re.search(rf"^(def|class) {symbol}\b|^{symbol}\b.*=", source, re.MULTILINE), f"{file}:{symbol}"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda p: p.stem)
 def test_every_config_is_read_and_says_what_to_expect(path):
-    from move37.config import load_config
-
     assert load_config(path).budget
     head = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert path.read_text().startswith("#"), "a config opens with what it shows"

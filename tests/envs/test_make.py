@@ -1,5 +1,6 @@
 """One call makes every environment, and says what is wrong in one line."""
 
+import os
 import subprocess
 import sys
 import warnings
@@ -10,6 +11,7 @@ import pytest
 
 import envs
 from envs.base import BatchEnv
+from envs.options import OptionError
 
 OWN = """
 import gymnasium
@@ -104,12 +106,65 @@ def test_an_import_path_gives_the_users_own_environment(own):
         ("not an id at all", {}, "`move37 envs` lists"),
         ("ALE/Pong-v5", {"sticki": 0.1}, "did you mean 'sticky'"),
         ("arcade/Breakout-v1", {"ramp": False}, "did you mean 'ramping'"),
+        (
+            "arcade/Breakout-v1",
+            {"sticky": "x"},
+            "sticky of environment 'arcade/Breakout-v1' must be a number, not 'x'",
+        ),
+        ("arcade/Breakout-v1", {"sticky": True}, "must be a number, not True"),
+        ("arcade/Breakout-v1", {"sticky": 2}, "must be in [0, 1], not 2"),
+        ("arcade/Breakout-v1", {"ramping": 1}, "must be true or false, not 1"),
+        ("arcade/Breakout-v1", {"render_mode": "human"}, "must be rgb_array or ansi, not 'human'"),
+        ("ALE/Pong-v5", {"max_frames": 1e3}, "must be a whole number, not 1000.0"),
+        ("ALE/Pong-v5", {"max_frames": 3}, "must be at least the 4 of one step, not 3"),
+        ("ALE/Pong-v5", {"num_threads": -1}, "must be 0 or more, not -1"),
+        ("CartPole-v1", {"max_episode_steps": "x"}, "must be a whole number or null, not 'x'"),
+        ("CartPole-v1", {"max_episode_steps": 0}, "cannot be made: AssertionError: "),
+        ("Pendulum-v1", {"g": "x"}, "g of environment 'Pendulum-v1' must be a number, not 'x'"),
+        ("FrozenLake-v1", {"map_name": "9x9"}, "cannot be made: KeyError: '9x9'"),
+        (
+            "corridors:Corridor",
+            {"length": 2, "prize": "x"},
+            "prize of environment 'corridors:Corridor' must be",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(own, id, options, message):
     with pytest.raises(ValueError, match=r"^[^\n]*$") as error:
         envs.make(id, **options)
     assert message in str(error.value)
+
+
+def test_what_an_option_may_be(own):
+    """A whole number stands for a number, numpy's too; a default of 0 asks for any number."""
+    assert envs.make("arcade/Breakout-v1", sticky=np.float32(0.5)).sticky == 0.5
+    assert envs.make("arcade/Breakout-v1", sticky=1).sticky == 1
+    assert envs.make("CartPole-v1", max_episode_steps=3).num_envs == 1
+    assert envs.make("MountainCar-v0", goal_velocity=0.02).envs[0].unwrapped.goal_velocity == 0.02
+    assert envs.make("FrozenLake-v1", map_name="8x8").single_observation_space.n == 64
+    with pytest.raises(OptionError) as error:
+        envs.make("arcade/Breakout-v1", sticky="x")
+    assert error.value.option == "sticky"
+
+
+def test_an_environment_draws_without_a_word_where_there_is_no_screen():
+    code = (
+        "import envs; env = envs.make('CartPole-v1', seed=0, render_mode='rgb_array'); "
+        "print(env.render().shape, (env.render() != 255).any())"
+    )
+    bare = {k: v for k, v in os.environ.items() if "DISPLAY" not in k and not k.startswith("SDL")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=bare, check=True)
+    assert done.stdout == "(400, 600, 3) True\n"
+    assert done.stderr == ""
+
+
+def test_gymnasium_makes_our_ids_where_nothing_was_imported():
+    code = (
+        "import gymnasium; env = gymnasium.make('envs:arcade/Breakout-v1', sticky=0.0); "
+        "print(env.reset(seed=0)[0].shape, env.action_space.n)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "(10, 10, 4) 3\n"
 
 
 def test_a_missing_package_is_named(monkeypatch):

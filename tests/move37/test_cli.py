@@ -111,6 +111,16 @@ def test_seeds_are_trained_one_after_another(folder, capsys):
 def test_a_finished_run_goes_on_with_a_larger_budget(folder, capsys):
     run = folder / "runs" / "longer"
     assert main(["train", str(folder / "tiny.yaml"), "--out", str(run)]) == 0
+    capsys.readouterr()
+    assert main(["train", "--resume", str(run)]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert said.out == (
+        f"{run} is finished: 128 of 128 env steps; to go on, give it a larger budget, as in "
+        "budget.env_steps=256\n"
+    )
+    assert main(["train", "--resume", str(run), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["env_steps"] == 128
     assert main(["train", "--resume", str(run), "budget.env_steps=256", "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["env_steps"] == 256
 
@@ -229,12 +239,12 @@ def test_failures_are_one_line_and_exit_code_1_unless_debug(error, code, words, 
 
 def test_a_real_process_has_no_traceback_unless_asked(tmp_path):
     plain = command("eval", tmp_path)
-    _, said = plain.communicate(timeout=60)
+    _, said = plain.communicate(timeout=180)
     assert plain.returncode == 2
     assert said.startswith("move37: ")
     assert "Traceback" not in said
     debug = command("eval", tmp_path, "--debug")
-    _, said = debug.communicate(timeout=60)
+    _, said = debug.communicate(timeout=180)
     assert debug.returncode != 0
     assert "Traceback" in said
 
@@ -244,7 +254,7 @@ def test_a_reader_who_leaves_early_is_no_error():
     listing.stdout.readline()
     listing.stdout.close()
     said = listing.stderr.read()
-    assert listing.wait(timeout=60) == 0
+    assert listing.wait(timeout=180) == 0
     assert said == ""
 
 
@@ -255,7 +265,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(folder):
         assert going.poll() is None
         time.sleep(0.05)
     going.send_signal(signal.SIGINT)
-    _, said = going.communicate(timeout=60)
+    _, said = going.communicate(timeout=180)
     assert going.returncode == 130
     assert f"move37 train --resume {run}" in said
     assert "Traceback" not in said

@@ -220,6 +220,7 @@ def test_rainbow_is_dqn_with_all_switches():
     assert all(rainbow[k] is True for k in switches)
     assert rainbow["n_step"] == 5
     assert set(rainbow) == set(dqn)
+    assert dqn["n_step"] == 1
 
 
 def test_a_config_is_frozen():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import move37
+from envs.options import OptionError
 from move37.errors import RunError, UserError
 from move37.run import Run
 from tests.move37.runs import Diary, plain
@@ -139,18 +140,42 @@ def test_default_folder_is_named_after_the_config(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"env": {"id": "tests.toys:Wall"}}, "config: env: "),
+        ({"env": {"id": "tests.toys:Wall"}}, "config: env: 'tests.toys:Wall': module 'tests.toys' has no"),
         (
             {"env": {"id": "arcade/Brekout-v1"}},
-            "config: env: unknown environment 'arcade/Brekout-v1'; did you mean",
+            "config: env.id: unknown environment 'arcade/Brekout-v1'; did you mean",
         ),
-        ({"env": {"id": "tests.toys:Walk", "shortest": 1}}, "config: env: "),
-        ({"reward": {"sucess": 1}}, "config: reward.sucess: no such term; did you mean 'success'"),
-        ({"reward": {"clip": {"weight": 1, "low": 3}}}, "config: clip: low"),
+        (
+            {"env": {"id": "tests.toys:Walk", "longst": 1}},
+            "config: env.longst: environment 'tests.toys:Walk' has",
+        ),
+        ({"env": {"id": "tests.toys:Walk", "longest": "x"}}, "config: env.longest: longest of environment"),
+        ({"reward": {"sucess": 1}}, "config: reward.sucess: no reward term 'sucess'; did you mean 'success'"),
+        ({"reward": {"clip": {"weight": 1, "low": 3}}}, "config: reward: clip: low"),
+        (
+            {"reward": {"clip": {"lwo": 3}}},
+            "config: reward.clip.lwo: reward term 'clip' has no option 'lwo'; did",
+        ),
+        (
+            {"reward": {"clip": {"low": "x"}}},
+            "config: reward.clip.low: low of reward term 'clip' must be a number",
+        ),
+        (
+            {"reward": {"clip": {"weight": "x"}}},
+            "config: reward.clip.weight: weight of reward term 'clip' must be",
+        ),
+        ({"reward": {"success": {"low": 1}}}, "config: reward.success.low: reward term 'success' is a part"),
         ({"agent": {"kind": "random"}}, "config: agent.kind: 'random' does not learn"),
         ({"agent": {"kind": "tests.toy_learner:ToyLearner", "lr": -1}}, "config: agent: lr must be above 0"),
-        ({"sampler": {"workers": 3}}, "config: sampler.workers: 4 slots cannot be shared out evenly to 3"),
-        ({"device": "cuda:99"}, "device: cuda:99 is not there"),
+        (
+            {"sampler": {"workers": 3}},
+            "config: sampler.workers: 4 slots (env.n) cannot be shared out evenly to 3",
+        ),
+        ({"device": "cuda:99"}, "config: device: cuda:99 is not there"),
+        (
+            {"seeds": [1, 2], "agent": {"kind": "tests.toy_learner:ToyLearner", "lr": -1}},
+            "config: agent: lr must",
+        ),
     ],
 )
 def test_what_cannot_be_built_is_told_and_leaves_nothing(tmp_path, monkeypatch, change, said):
@@ -159,6 +184,50 @@ def test_what_cannot_be_built_is_told_and_leaves_nothing(tmp_path, monkeypatch, 
         move37.train(toy_config(**change), out=tmp_path / "run")
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("env.longest=x", "env.longest: longest of environment 'tests.toys:Walk' must be a number, not 'x'"),
+        ("env.longst=1", "env.longst: environment 'tests.toys:Walk' has no option 'longst'; did you mean"),
+        ("env.id=Cartpole", "env.id: unknown environment 'Cartpole'; did you mean CartPole-v1"),
+        ("agent.lr=-1", "agent.lr: lr must be above 0, not -1.0"),
+        ("reward.sucess=1", "reward.sucess: no reward term 'sucess'; did you mean 'success'?"),
+        ("sampler.workers=3", "sampler.workers: 4 slots (env.n) cannot be shared out evenly to 3 workers"),
+        ("device=cuda:99", "device: cuda:99 is not there"),
+        ("agent.kind=random", "agent.kind: 'random' does not learn"),
+    ],
+)
+def test_an_override_that_only_the_build_finds_wrong_is_named(tmp_path, override, said):
+    config = toy_config(agent={"kind": "tests.toy_learner:ToyLearner"})
+    others = ["agent.n_steps=8", "log.every=32"] if "kind" not in override else []
+    with pytest.raises(UserError) as error:
+        move37.train(config, [*others, override, *others], out=tmp_path / "run")
+    assert str(error.value).startswith(f"override '{override}': {said}")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_worker_s_own_words_and_its_loss_are_told(tmp_path, monkeypatch):
+    """What is wrong in a worker is bad input, as it would be here; a lost worker is a failure."""
+    from move37 import build
+    from rollouts.fleet import FleetError
+
+    def broken(error):
+        def fleet(*args, **kwargs):
+            raise error
+
+        return fleet
+
+    monkeypatch.setattr(build, "_start_ray", lambda *a: None)
+    config = toy_config(sampler={"workers": 2})
+    monkeypatch.setattr(build, "Fleet", broken(OptionError("longest", "longest must be small")))
+    with pytest.raises(UserError, match=r"^config: env\.longest: longest must be small$"):
+        move37.train(config, out=tmp_path / "run")
+    monkeypatch.setattr(build, "Fleet", broken(FleetError("worker 1 of 2 was lost (killed)")))
+    with pytest.raises(RunError, match=r"^config: worker 1 of 2 was lost \(killed\)$"):
+        move37.train(config, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -1,6 +1,11 @@
+import os
+import sys
+
 import numpy as np
 import pytest
 
+from envs.options import OptionError
+from rollouts.agent import Agent, Decision
 from rollouts.fleet import Fleet, FleetError
 from rollouts.sampler import Sampler
 from tests.rollouts.test_sampler import same
@@ -68,6 +73,33 @@ def test_a_killed_worker_is_named(cluster):
     with pytest.raises(FleetError, match="worker 1 of 2 was lost"):
         there.collect(coin(Walk(1)), steps=2)
     there.close()
+
+
+class Threads(Agent):
+    """Tells how many threads torch and Atari games, once loaded, would use in the process where it acts."""
+
+    def __init__(self, observation_space, action_space):
+        pass
+
+    def act(self, obs, *, rng, first, memory=None, explore=True):
+        from envs.atari import _threads
+
+        assert "torch" not in sys.modules  # it reads the environment when it is loaded
+        rows = np.full((len(first), 2), (int(os.environ["OMP_NUM_THREADS"]), _threads()))
+        return Decision(np.zeros(len(first), np.int64), fields={"threads": rows})
+
+
+def test_a_worker_has_one_thread_whatever_the_driver_has(cluster, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    there = fleet(False)
+    assert (there.collect(Threads(None, None), steps=1).fields["threads"] == 1).all()
+    there.close()
+
+
+def test_what_is_wrong_in_a_worker_is_raised_in_its_own_words(cluster):
+    with pytest.raises(OptionError, match="has no option 'longst'; did you mean 'longest'") as error:
+        Fleet({**WALK, "longst": 1}, n=2, workers=2)
+    assert error.value.option == "longst"
 
 
 def test_slots_that_cannot_be_shared_out():
