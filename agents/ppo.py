@@ -87,9 +87,8 @@ class PPO(Learner):
     * `normalise_advantage`: to mean 0 and deviation 1 in each minibatch.
     * `normalise_obs`, `network`, `share`, `precision`: see `agents.policy.PolicyActor`.
 
-    Defaults are those of Schulman et al. (2017, table 5) as Huang et al. (2022, "The 37 implementation
-    details of PPO") found them in use. Raises `ValueError` for options out of range and for spaces that PPO
-    cannot play.
+    Defaults are the usual ones for small networks; `docs/ppo.md` has the papers' beside them. Raises
+    `ValueError` for options out of range and for spaces that PPO cannot play.
     """
 
     actor: PolicyActor

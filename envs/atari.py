@@ -66,7 +66,7 @@ class Atari(BatchEnv):
         if not 0 <= sticky < 1:
             raise OptionError("sticky", f"sticky is a chance; it must be in [0, 1), not {sticky}")
         if max_frames < FRAME_SKIP:
-            said = f"max_frames must be at least the {FRAME_SKIP} of one step, not {max_frames}"
+            said = f"max_frames must be at least the {FRAME_SKIP} frames of one step, not {max_frames}"
             raise OptionError("max_frames", said)
         if num_threads < 0:
             raise OptionError("num_threads", f"num_threads must be 0 or more, not {num_threads}")

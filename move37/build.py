@@ -96,7 +96,7 @@ def told(origin: Origin, section: str) -> Iterator[None]:
         yield
     except FleetError as error:
         raise RunError(f"{origin.file}: {error}") from error
-    except (ValueError, TypeError, ConnectionError) as error:
+    except (ValueError, TypeError) as error:
         said = " ".join(str(error).split())
         place = origin.place(section, said, getattr(error, "option", None))
         raise UserError(f"{place}: {said}") from error
@@ -122,8 +122,11 @@ def _start_ray(address: str, workers: int, origin: Origin) -> None:
     if ray.is_initialized():
         return
     if address != "none":
-        with told(origin, "cluster"):
+        try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except ConnectionError:
+            place = origin.place("cluster", "", "address")
+            raise UserError(f"{place}: no Ray cluster at '{address}'; none starts one here") from None
         return
     cores = max(workers, os.cpu_count() or 1)
     ray.init(num_cpus=cores, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)

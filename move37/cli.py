@@ -250,7 +250,9 @@ def _load(path: Path, trust: bool) -> Run:
 
 @app.command(epilog="Example: move37 envs arcade")
 def envs(
-    pattern: Annotated[str, typer.Argument(help="Only ids with this in them (* is anything).")] = "",
+    pattern: Annotated[
+        str, typer.Argument(metavar="PATTERN", help="Only ids with this in them (* is anything).")
+    ] = "",
     json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -23,12 +23,13 @@ def evaluate(
     """Play `episodes` whole episodes, named by `seed`, and sum them up in plain numbers.
 
     Gives `mean_return` of the environment's own, raw rewards, its 95 % bootstrap `interval` [low, high],
-    `episodes`, `returns` (a list, one an episode), `mean_length`, and `success` (a share) where the
-    environment knows it.
+    `episodes`, `returns` (a list, one an episode, in the order of their seeds), `mean_length`, and `success`
+    (a share) where the environment knows it.
     """
     rollout = Sampler(env, seed=seed).collect(agent, episodes=episodes, explore=explore, keep_obs=False)
-    ended = rollout.ended
-    returns = np.asarray(ended["return"], np.float64)
+    order = np.argsort(rollout.ended["episode"])  # not that of finishing: so agents can be paired
+    ended = {name: np.asarray(column)[order] for name, column in rollout.ended.items()}
+    returns = ended["return"].astype(np.float64)
     low, high = bootstrap_interval([returns], mean)
     out = {
         "mean_return": float(returns.mean()),

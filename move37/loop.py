@@ -125,8 +125,9 @@ class Session:
     def train(self) -> None:
         """Turn until the budget is spent (no turn at all where it is spent already)."""
         if self.reason:
-            said = nothing_left(self.config.budget, self.tally, self.seconds(), self.reason)
-            self.observer.idle(self._summary(), f"{self.run.path} {said}")
+            said = nothing_left(self.config.budget, self.tally, self.seconds_before, self.reason)
+            summary = self._summary() | {"seconds": self.seconds_before}
+            self.observer.idle(summary, f"{self.run.path} {said}")
             return
         learner, reward, sampler = self.parts.learner, self.parts.reward, self.parts.sampler
         self.observer.start(self._info())

@@ -62,7 +62,7 @@ def chart(
     for row, cells in enumerate(_braille(x, y, bottom, top, width, height)):
         shown = labels[row] if row in (0, height // 2, height - 1) else ""
         lines.append(f"{shown:>{margin}} ┤{cells}")
-    left, right = short(x.min()), short(x.max())
+    left, right = short(x.min()) if len(x) > 1 else "", short(x.max())
     lines.append(" " * margin + " └" + "─" * width)
     lines.append(" " * (margin + 2) + left + x_name.center(width - len(left) - len(right)) + right)
     return "\n".join(line.rstrip() for line in lines)
@@ -72,7 +72,7 @@ def _braille(x: Array, y: Array, bottom: float, top: float, width: int, height: 
     """The dots of the curve through (x, y), as `height` strings of `width` characters."""
     columns, rows = 2 * width, 4 * height
     grid_x = np.linspace(x.min(), x.max(), columns)
-    level = (np.interp(grid_x, x, y) - bottom) / (top - bottom) if len(x) > 1 else np.full(columns, 0.5)
+    level = (np.interp(grid_x, x, y) - bottom) / (top - bottom)
     dots = np.clip(np.round((1 - level) * (rows - 1)), 0, rows - 1).astype(int)
     picture = np.zeros((rows, columns), bool)
     for column in range(columns):

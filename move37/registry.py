@@ -25,7 +25,8 @@ class Entry:
 
 AGENTS = {
     "ppo": Entry(
-        "agents.ppo:PPO", "Proximal Policy Optimisation: on-policy, any action space (Schulman 2017)"
+        "agents.ppo:PPO",
+        "Proximal Policy Optimisation: on-policy, choices or continuous actions (Schulman 2017)",
     ),
     "dqn": Entry("agents.dqn:DQN", "Deep Q-Network: off-policy, discrete actions, replay (Mnih 2015)"),
     "rainbow": Entry(

@@ -1,6 +1,6 @@
 """Seaquest: a submarine takes divers aboard, shoots fish and enemy submarines, and comes up for air.
 
-A hit is worth 1. Surfacing with six divers is worth up to 10, by the oxygen that is left; with fewer, it
+A hit is worth 1. Surfacing with six divers is worth up to 9, by the oxygen that is left; with fewer, it
 costs one diver; with none it ends the game, as do an empty tank and any touch of an enemy or its bullet.
 Every surfacing brings more and faster enemies.
 

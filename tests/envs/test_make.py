@@ -116,7 +116,7 @@ def test_an_import_path_gives_the_users_own_environment(own):
         ("arcade/Breakout-v1", {"ramping": 1}, "must be true or false, not 1"),
         ("arcade/Breakout-v1", {"render_mode": "human"}, "must be rgb_array or ansi, not 'human'"),
         ("ALE/Pong-v5", {"max_frames": 1e3}, "must be a whole number, not 1000.0"),
-        ("ALE/Pong-v5", {"max_frames": 3}, "must be at least the 4 of one step, not 3"),
+        ("ALE/Pong-v5", {"max_frames": 3}, "must be at least the 4 frames of one step, not 3"),
         ("ALE/Pong-v5", {"num_threads": -1}, "must be 0 or more, not -1"),
         ("CartPole-v1", {"max_episode_steps": "x"}, "must be a whole number or null, not 'x'"),
         ("CartPole-v1", {"max_episode_steps": 0}, "cannot be made: AssertionError: "),

@@ -184,7 +184,12 @@ def test_a_chart_puts_high_values_high():
     assert "10" in text.splitlines()[1]
     assert text.splitlines()[-1].split() == ["0", "steps", "10"]
     assert "no return yet" in chart([], [], y_name="return")
-    assert "┤" in chart([1.0], [3.0])  # a single point, a flat line
+
+
+def test_a_single_point_is_a_flat_line_at_its_height():
+    rows = chart(np.array([7.0]), np.array([0.45]), width=8, height=5, x_name="steps").splitlines()
+    assert [row.split("┤")[1] != "" for row in rows[:5]] == [True, False, False, False, False]  # of 0 to 0.5
+    assert rows[-1].split() == ["steps", "7"]
 
 
 def test_sparkline():

@@ -209,6 +209,20 @@ def test_an_override_that_only_the_build_finds_wrong_is_named(tmp_path, override
     assert not (tmp_path / "run").exists()
 
 
+def test_a_cluster_that_is_not_there_is_told(tmp_path, monkeypatch):
+    import ray
+
+    def nobody(**kwargs):
+        raise ConnectionError("Could not find any running Ray instance")
+
+    monkeypatch.setattr(ray, "init", nobody)
+    config = toy_config(sampler={"workers": 2}, cluster={"address": "auto"})
+    with pytest.raises(
+        UserError, match=r"^config: cluster\.address: no Ray cluster at 'auto'; none starts one"
+    ):
+        move37.train(config, out=tmp_path / "run")
+
+
 def test_a_worker_s_own_words_and_its_loss_are_told(tmp_path, monkeypatch):
     """What is wrong in a worker is bad input, as it would be here; a lost worker is a failure."""
     from move37 import build
