@@ -11,11 +11,11 @@ Record = Mapping[str, float]
 """One line of `metrics.jsonl`: flat numbers by name."""
 
 WINDOW = 30
-"""Updates that a lasting condition must hold for before it is told."""
+"""Lines of metrics that a lasting condition must hold for before it is told."""
 NO_EPISODE_STEPS = 3_000
 """Steps a slot without any finished episode before that is told."""
 REPEAT_AFTER = 100
-"""Updates before a warning is said a second time; each repetition doubles the wait."""
+"""Lines of metrics before a warning is said a second time; each repetition doubles the wait."""
 
 
 def advise(history: Sequence[Record], *, slots: int = 1, replay_ratio: float | None = None) -> dict[str, str]:
@@ -48,25 +48,25 @@ class Adviser:
         self.slots, self.replay_ratio = slots, replay_ratio
         self.first: Record | None = None
         self.recent: deque[Record] = deque(maxlen=WINDOW)
-        self.updates = 0
+        self.lines = 0
         self.due: dict[str, int] = {}
         self.wait: dict[str, int] = {}
 
     def read(self, record: Record) -> list[str]:
-        """The warnings to say after this update (mostly none)."""
+        """The warnings to say after this line of metrics (mostly none)."""
         if self.first is None:
             self.first = record
         self.recent.append(record)
-        self.updates += 1
+        self.lines += 1
         history = [self.first, *self.recent]
         return list(self._due(advise(history, slots=self.slots, replay_ratio=self.replay_ratio)))
 
     def _due(self, found: Mapping[str, str]) -> Iterator[str]:
         for name, text in found.items():
-            if self.updates < self.due.get(name, 0):
+            if self.lines < self.due.get(name, 0):
                 continue
             self.wait[name] = 2 * self.wait[name] if name in self.wait else REPEAT_AFTER
-            self.due[name] = self.updates + self.wait[name]
+            self.due[name] = self.lines + self.wait[name]
             yield text
 
 
@@ -105,9 +105,9 @@ def _explained_variance(history: Sequence[Record]) -> str:
     if not recent or max(recent) > 0:
         return ""
     return (
-        f"explained_variance has been at most 0 for {len(recent)} updates (now {recent[-1]:.2g}): the value "
-        "network predicts returns no better than a constant. Try smaller rewards (a weight, or clipping), a "
-        "higher agent.value_coef or agent.lr, or a shorter horizon (agent.gamma)."
+        f"explained_variance has been at most 0 for {len(recent)} lines of metrics (now {recent[-1]:.2g}): "
+        "the value network predicts returns no better than a constant. Try smaller rewards (a weight, or "
+        "clipping), a higher agent.value_coef or agent.lr, or a shorter horizon (agent.gamma)."
     )
 
 
@@ -135,7 +135,8 @@ def _grad_norm(history: Sequence[Record]) -> str:
 
 
 def _replay_ratio(history: Sequence[Record], wanted: float | None) -> str:
-    recent = _lasting(history, "replay_ratio")
+    learning = [history[0], *(r for r in history[1:] if "q_loss" in r)]  # not before it has begun
+    recent = _lasting(learning, "replay_ratio")
     if not recent or not wanted or wanted / 1.5 < recent[-1] < wanted * 1.5:
         return ""
     return (

@@ -41,9 +41,6 @@ def build(config: Config, origin: Origin) -> Parts:
     workers = config.sampler.workers
     env = make_env(config, 1 if workers else config.env.n, origin)
     kind: Any = agent_class(config.agent.kind)
-    if not issubclass(kind, Learner):
-        place = origin.place("agent", "", "kind")
-        raise UserError(f"{place}: '{config.agent.kind}' does not learn, so it cannot be trained")
     with told(origin, "device"):
         device = pick_device(config.device)
     with told(origin, "agent"):

@@ -25,6 +25,7 @@ from move37.errors import UserError
 from move37.origin import Origin
 from move37.registry import agent_class, preset
 from move37.yaml_text import dump_yaml, parse_yaml
+from rollouts.agent import Learner
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -250,6 +251,9 @@ def _agent_options(config: Config, origin: Origin) -> dict[str, Any]:
         kind = agent_class(config.agent.kind)
     except UserError as error:
         raise UserError(f"{origin.of(('agent', 'kind'))}: agent.kind: {error}") from None
+    if not issubclass(kind, Learner):
+        where = f"{origin.of(('agent', 'kind'))}: agent.kind"
+        raise UserError(f"{where}: '{config.agent.kind}' does not learn, so it cannot be trained")
     model = options_model(kind)
     given = preset(config.agent.kind) | config.agent.options
     try:  # as JSON, in which a list may stand for a tuple but "1" never for 1

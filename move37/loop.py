@@ -19,6 +19,7 @@ from move37.guard import interruptible, told_of_disk, told_of_failure
 from move37.logs import MetricsLog
 from move37.observer import Observer
 from move37.origin import Origin
+from move37.registry import import_paths
 from move37.run import CONFIG, Run
 from move37.tally import WINDOW, Tally
 
@@ -288,6 +289,7 @@ class Session:
             "seed": config.seed,
             "n": config.env.n,
             "budget": config.budget.model_dump(exclude_none=True),
+            "trusted": bool(import_paths(config.plain())),
         }
         return info | {
             "env_steps": self.tally.env_steps,

@@ -12,8 +12,8 @@ class Observer:
     def start(self, info: Mapping[str, Any]) -> None:
         """A run begins or goes on.
 
-        `info`: `path`, `env`, `agent`, `seed`, `n` (slots), `budget` (a dict), and where it stands:
-        `env_steps`, `updates`, `seconds`.
+        `info`: `path`, `env`, `agent`, `seed`, `n` (slots), `budget` (a dict), `trusted` (does it name the
+        user's own code), and where it stands: `env_steps`, `updates`, `seconds`.
         """
 
     def update(self, record: Mapping[str, float]) -> None:

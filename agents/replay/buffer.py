@@ -176,7 +176,7 @@ def available_memory() -> int:
     if meminfo.exists():
         fields = dict(line.split(":") for line in meminfo.read_text().splitlines())
         free = int(fields["MemAvailable"].split()[0]) * 1024
-    limit = Path("/sys/fs/cgroup/memory.max")
+    limit, used = (Path(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
     if limit.exists() and limit.read_text().strip() != "max":
-        free = min(free, int(limit.read_text()))
+        free = min(free, max(int(limit.read_text()) - int(used.read_text()), 0))
     return free

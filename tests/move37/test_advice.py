@@ -17,6 +17,7 @@ GOOD = {
     "explained_variance": 0.6,
     "grad_norm": 0.5,
     "replay_ratio": 8.0,
+    "q_loss": 0.1,
 }
 
 
@@ -91,6 +92,12 @@ def test_the_adviser_knows_what_was_asked_for():
     found = [text for _ in range(WINDOW + 1) for text in adviser.read(GOOD)]
     assert len(found) == 1
     assert "32" in found[0]
+
+
+def test_a_replay_that_has_not_begun_is_not_off():
+    waiting = {name: value for name, value in GOOD.items() if name != "q_loss"} | {"replay_ratio": 0.0}
+    assert advise([waiting] * (WINDOW + 1), replay_ratio=8.0) == {}
+    assert advise([waiting] * WINDOW + [GOOD | {"replay_ratio": 1.0}] * WINDOW, replay_ratio=8.0)
 
 
 def test_what_it_says_to_try_are_options_that_there_are():
