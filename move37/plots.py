@@ -119,8 +119,11 @@ def save_curves(path: Path, panels: Sequence[tuple[str, Mapping[str, Mapping[str
             _draw(axis, title, x_name, curves, colours)
         row[0].set_ylabel("return")
     if len(names) > 1:
-        lines, labels = grid[0][0].get_legend_handles_labels()
-        figure.legend(lines, labels, loc="outside upper center", ncols=min(len(names), 4), frameon=False)
+        drawn = (axis.get_legend_handles_labels() for axis in grid.flat)
+        lines = {label: line for handles, labels in drawn for line, label in zip(handles, labels)}
+        figure.legend(
+            lines.values(), lines.keys(), loc="outside upper center", ncols=min(len(names), 4), frameon=False
+        )
     beside = path.with_name(f".{path.name}.{os.getpid()}.png")
     try:
         figure.savefig(beside, format="png")

@@ -129,3 +129,16 @@ def test_bad_input_is_told(tmp_path, capsys):
     assert "nothing in metrics.jsonl" in capsys.readouterr().err
     assert main(["compare", str(run), "--out", str(tmp_path / "c.jpg")]) == 2
     assert ".png" in capsys.readouterr().err
+
+
+def test_the_legend_names_everyone_whichever_tasks_they_played(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    from move37.plots import Curve, save_curves
+
+    told = []
+    monkeypatch.setattr(Figure, "legend", lambda self, lines, labels, **options: told.extend(labels))
+    line = Curve(*np.arange(12.0).reshape(4, 3))
+    panels = [("one", {"env steps": {"ppo": line}}), ("two", {"env steps": {"ppo": line, "dqn": line}})]
+    save_curves(tmp_path / "curves.png", panels)
+    assert told == ["ppo", "dqn"]

@@ -216,3 +216,13 @@ def test_clock_reads_like_a_clock():
         "?",
         "?",
     ]
+
+
+def test_who_trains_code_of_their_own_is_told_to_trust_it():
+    from move37.dashboard import closing
+
+    progress = Progress()
+    progress.start({"path": "runs/mine", "trusted": True}, 0.0)
+    assert "move37 watch runs/mine --trust" in closing(progress, {})
+    progress.start({"path": "runs/mine", "trusted": False}, 0.0)
+    assert "--trust" not in closing(progress, {})
