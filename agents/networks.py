@@ -23,6 +23,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 """What a `network` of each kind may set, with the values used otherwise."""
 
+SMALLEST = {"grid": 3, "pixels": 36}
+"""The shortest side that the convolutions of each kind leave something of."""
+
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU}
 
 
@@ -54,6 +57,9 @@ def resolve_network(observation_space: spaces.Space, network: Mapping[str, Any] 
         raise ValueError(f"network kind {kind!r} is not known; there are {', '.join(DEFAULTS)}")
     if kind in ("grid", "pixels") and len(space.shape or ()) != 3:
         raise ValueError(f"a {kind} network needs observations of 3 axes, not of shape {space.shape}")
+    if kind in SMALLEST and sorted(space.shape or ())[1] < SMALLEST[kind]:  # planes are the fewest
+        small = f"{SMALLEST[kind]} pixels a side at least"
+        raise ValueError(f"a {kind} network needs {small}; observations here have shape {space.shape}")
     for key in given:
         if key not in DEFAULTS[kind]:
             near = difflib.get_close_matches(key, DEFAULTS[kind], 1) or list(DEFAULTS[kind])
@@ -71,7 +77,7 @@ def natural_kind(space: spaces.Space) -> str:
     shape = space.shape or ()
     if len(shape) != 3:
         return "vector"
-    return "pixels" if space.dtype == np.uint8 and sorted(shape)[1] >= 36 else "grid"
+    return "pixels" if space.dtype == np.uint8 and sorted(shape)[1] >= SMALLEST["pixels"] else "grid"
 
 
 def make_encoder(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -66,8 +65,6 @@ def play(
 
 def watchable(run: Run) -> tuple[BatchEnv, str]:
     """One fresh slot of the run's environment that draws itself, and '' (where it cannot, the reason)."""
-    for device in ("AUDIO", "VIDEO"):  # pygame draws for us, into arrays: it needs no screen and no speaker
-        os.environ.setdefault(f"SDL_{device}DRIVER", "dummy")
     try:
         env = run.make_env(1, render_mode="rgb_array")
     except UserError:  # it takes no such option: whatever else is wrong is said again

@@ -80,6 +80,7 @@ def test_a_discrete_observation_is_seen_one_hot():
         (GRID, {"chanels": 8}, "no 'chanels'; did you mean channels"),
         (VECTOR, {"activation": "relo"}, "'relo' is not known"),
         (VECTOR, {"kind": "grid"}, "3 axes"),
+        (GRID, {"kind": "pixels"}, "36 pixels a side at least"),
         (spaces.Text(3), None, "no network for observations in Text"),
     ],
 )

@@ -65,14 +65,14 @@ def test_help_lists_the_commands_and_is_what_no_arguments_give(capsys):
 def test_help_answers_at_once_and_imports_nothing_heavy():
     heavy = "{'torch', 'numpy', 'ray', 'rich', 'pydantic', 'gymnasium', 'matplotlib', 'envs'}"
     code = f"import sys; from move37.cli import main; main(['--help']); assert not {heavy} & set(sys.modules)"
-    times = []
+    seconds = []
     for _ in range(3):
-        begin = time.perf_counter()
-        assert (
-            subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL).returncode == 0
-        )
-        times.append(time.perf_counter() - begin)
-    assert min(times) < 0.6  # 0.12 s on an idle machine; others share it in a test run
+        before = os.times()
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+        after = os.times()
+        spent = after.children_user + after.children_system - before.children_user - before.children_system
+        seconds.append(spent)  # of a core, as others may have them all: 0.1 here
+    assert min(seconds) < 0.3
 
 
 def test_train_tells_how_it_goes_in_plain_lines(folder, capsys):

@@ -160,6 +160,16 @@ def test_a_second_seed_starts_a_fresh_account():
     assert len(lines.progress.evaluations.y) == 1
 
 
+@pytest.mark.parametrize("kind", [Dashboard, Lines])
+def test_a_spent_budget_is_one_line(kind):
+    out = io.StringIO()
+    observer = kind(out) if kind is Lines else kind(Console(file=out, force_terminal=True, width=40))
+    observer.idle({"env_steps": 5}, f"{'long/' * 20}run is finished: 5 of 5 env steps")
+    observer.close()
+    assert out.getvalue() == f"{'long/' * 20}run is finished: 5 of 5 env steps\n"
+    assert observer.summaries == [{"env_steps": 5}]
+
+
 def test_what_observes_depends_on_where_stdout_goes():
     assert isinstance(choose_observer(), Lines)  # under pytest stdout is no terminal
     assert choose_observer(json=True).out is sys.stderr

@@ -100,7 +100,7 @@ def test_best_is_the_best_evaluation(tmp_path, monkeypatch):
 def test_budget_of_seconds(tmp_path):
     run = move37.train(toy_config(budget={"seconds": 0.3, "env_steps": 10**9}), out=tmp_path / "run")
     total = run.metrics()[-1]["time/total"]
-    assert 0.3 <= total < 5
+    assert 0.3 <= total < 60  # and not the hours of so many env steps
 
 
 def test_budget_of_a_target_return_needs_a_hundred_episodes(tmp_path):
@@ -317,11 +317,12 @@ def test_ctrl_c_ends_the_update_saves_and_says_how_to_go_on(tmp_path):
             if record["updates"] == 4:
                 os.kill(os.getpid(), signal.SIGINT)
 
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt) as stop:
         move37.train(toy_config(), out=tmp_path / "run", observer=Impatient())
     assert "stopped after 64 env steps" in str(stop.value)
     assert f"move37 train --resume {tmp_path / 'run'}" in str(stop.value)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     straight = move37.train(toy_config(), out=tmp_path / "straight")
     resumed = move37.resume(tmp_path / "run", trust=True)
     assert plain(resumed.metrics()) == plain(straight.metrics())
