@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from move37.errors import UserError
 from move37.run import Run
 
 FILE = Path(__file__).parent.parent / "docs" / "results" / "learning.jsonl"
@@ -81,12 +82,15 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=500)
     parser.add_argument("--explore", action=argparse.BooleanOptionalAction, help="[as evaluated in training]")
     given = parser.parse_args()
-    for path in given.runs:
-        for run in Run.load(path).runs():
-            name = run.path.parent.name if run.path.name.startswith("seed-") else run.path.name
-            line = measure(run, name, given.episodes, given.explore)
-            merge([line])
-            print(json.dumps(line), flush=True)
+    try:
+        found = [run for path in given.runs for run in Run.load(path).runs()]
+    except UserError as error:
+        parser.error(str(error))
+    for run in found:
+        name = run.path.parent.name if run.path.name.startswith("seed-") else run.path.name
+        line = measure(run, name, given.episodes, given.explore)
+        merge([line])
+        print(json.dumps(line), flush=True)
     print(table(read()))
 
 

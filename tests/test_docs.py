@@ -6,12 +6,14 @@ import shlex
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydantic import BaseModel
 
 import move37
 from agents.dqn import DQN, EPSILON
 from agents.ppo import PPO
+from benchmarks import learning
 from envs.arcade.vector import Arcade
 from envs.atari import Atari
 from move37.config import Config, load_config
@@ -243,3 +245,26 @@ def test_every_config_is_read_and_says_what_to_expect(path):
     head = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert path.read_text().startswith("#"), "a config opens with what it shows"
     assert any(re.search(r"\d", line) for line in head), "… how long it takes and the number to expect"
+
+
+# -- figures ---------------------------------------------------------------------------------------------
+
+LEARNED = learning.read()
+"""A line a run: what `docs/results.md` and the heads of the configs tell."""
+
+
+def test_the_table_of_results_is_what_was_measured():
+    text = (ROOT / "docs" / "results.md").read_text()
+    assert text.split("<!-- table -->")[1].split("<!-- /table -->")[0].strip() == learning.table(LEARNED)
+
+
+@pytest.mark.parametrize("name", sorted({line["config"] for line in LEARNED}))
+def test_a_config_promises_what_was_measured(name):
+    """The mean over the seeds is in its head, and was measured at its own budget."""
+    path = ROOT / "configs" / "train" / f"{name}.yaml"
+    steps = load_config(path).budget.env_steps
+    returns = [
+        x["mean_return"] for x in LEARNED if x["config"] == name and 0 <= x["env_steps"] - steps < 50_000
+    ]
+    head = " ".join(line for line in path.read_text().splitlines() if line.startswith("#"))
+    assert f"{np.mean(returns):.1f}" in head
