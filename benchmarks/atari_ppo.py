@@ -9,29 +9,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
+
 import envs
 from agents.ppo import PPO
-from benchmarks.ppo import PEER
-from benchmarks.race import Turn, race, training
+from benchmarks.ppo import PEER, floor, gflops
+from benchmarks.race import Turn, product, race, training
 from benchmarks.report import Row, main
 
-GAMES, STEPS = 8, 128
+GAME, GAMES, STEPS = "ALE/Breakout-v5", 8, 128
 CLEANRL = 289.0
 """Steps a second of CleanRL's ppo_atari.py on 2 cores, measured once; it is not run here."""
 REACH = {"fp32": 1.9, "bf16": 2.7}
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+OPTIONS: dict[str, Any] = {
+    "n_steps": STEPS,
+    "epochs": 4,
+    "minibatch_size": GAMES * STEPS // 4,
+    "clip": 0.1,
+}
 
 
 def ours(precision: str) -> Turn:
     """One rollout and its update of ours."""
-    env = envs.make("ALE/Breakout-v5", n=GAMES, seed=0)
-    options: dict[str, Any] = {
-        "n_steps": STEPS,
-        "epochs": 4,
-        "minibatch_size": GAMES * STEPS // 4,
-        "clip": 0.1,
-    }
+    env = envs.make(GAME, n=GAMES, seed=0)
     spaces = env.single_observation_space, env.single_action_space
-    return training(env, PPO(*spaces, precision=precision, **options))
+    return training(env, PPO(*spaces, precision=precision, **OPTIONS))
 
 
 def stable_baselines() -> Turn:
@@ -55,12 +60,19 @@ def stable_baselines() -> Turn:
 
 
 def rows() -> Iterator[Row]:
-    """Two rows a precision."""
-    rate = race({PEER: stable_baselines(), **{name: ours(name) for name in REACH}}, rounds=4)
-    for name, reach in REACH.items():
-        what = f"PPO, Atari Breakout, {name}"
+    """Four rows a precision: the peers, the floor, and how near that is to what the machine can do."""
+    turns = {PEER: stable_baselines()}
+    for name, dtype in PRECISIONS.items():
+        turns |= {name: ours(name), f"{name}, product": product(dtype)}
+        turns[f"{name}, floor"] = floor(GAMES, {**OPTIONS, "precision": name}, GAME)
+    rate = race(turns, rounds=4)
+    for name in PRECISIONS:
+        what, bare = f"PPO, Atari Breakout, {name}", f"{name}, floor"
         yield Row(what, PEER, rate[name], rate[PEER])
-        yield Row(what, "CleanRL, measured before", rate[name], CLEANRL, reach)
+        yield Row(what, "CleanRL, measured before", rate[name], CLEANRL, REACH[name])
+        yield Row(what, "its floor", rate[name], rate[bare])
+        found = gflops(turns[bare], rate[bare], rate[f"{name}, product"])
+        yield Row(f"{what}, floor", "matrix product", *found, unit="GFLOP/s")
 
 
 if __name__ == "__main__":

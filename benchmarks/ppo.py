@@ -19,7 +19,7 @@ import torch
 
 import envs
 from agents.ppo import PPO, ppo_loss
-from benchmarks.race import Turn, race, training
+from benchmarks.race import Turn, flops, product, race, training
 from benchmarks.report import Row, main
 from move37.config import load_config
 
@@ -100,13 +100,14 @@ def end_to_end(n: int, options: dict[str, Any]) -> Turn:
     return training(env, PPO(env.single_observation_space, env.single_action_space, **options))
 
 
-def floor(n: int, options: dict[str, Any]) -> Turn:
+def floor(n: int, options: dict[str, Any], game: str = ENV) -> Turn:
     """The same network's bare forward passes (`n` at a time) and updates, on tensors that lie ready."""
-    env = envs.make(ENV, n=n, seed=0)
+    env = envs.make(game, n=n, seed=0)
     learner = PPO(env.single_observation_space, env.single_action_space, **options)
+    shape = env.single_observation_space.shape or ()
     network, size, rows = learner.actor.network, options["minibatch_size"], options["n_steps"]
     optimiser = torch.optim.Adam(network.parameters(), fused=True)
-    seen, obs = torch.rand(n, 10, 10, 4), torch.rand(size, 10, 10, 4)
+    seen, obs = torch.rand(n, *shape), torch.rand(size, *shape)
     actions, numbers = torch.zeros(size, dtype=torch.int64), torch.rand(4, size)
     settings = {"entropy_coef": 0.01, **learner.loss_options}
 
@@ -126,20 +127,29 @@ def floor(n: int, options: dict[str, Any]) -> Turn:
     return turn
 
 
+def gflops(bare: Turn, rate: float, peak: float) -> tuple[float, float]:
+    """What a floor computes a second and what a matrix product does, in GFLOP/s."""
+    return flops(bare) * rate / 1e9, peak / 1e9
+
+
 def rows() -> Iterator[Row]:
     """Our speed at equal settings and at our own, against the peer, the floor and what is asked for."""
     config = load_config(CONFIG)
     n, ours = config.env.n, config.agent.options
     settings = {"equal, 16 games": (16, EQUAL), "equal, 64 games": (64, EQUAL)}
     settings |= {f"{CONFIG.name}, {name}": (n, {**ours, **more}) for name, more in VARIANTS.items()}
-    turns = {PEER: stable_baselines(16)}
+    turns = {PEER: stable_baselines(16), "product": product(torch.float32)}
     for name, (slots, options) in settings.items():
         turns |= {name: end_to_end(slots, options), f"{name}, floor": floor(slots, options)}
     rate = race(turns)
     for name in settings:
-        reach = {PEER: REACH_PEER, "floor": REACH_FLOOR} if name == "equal, 64 games" else {}
+        reach = {PEER: REACH_PEER, "floor": REACH_FLOOR} if name.startswith("equal") else {}
         yield Row(f"PPO, {name}", f"{PEER}, 16 games", rate[name], rate[PEER], reach.get(PEER))
         yield Row(f"PPO, {name}", "its floor", rate[name], rate[f"{name}, floor"], reach.get("floor"))
+    bare = f"{CONFIG.name}, 3 epochs, floor"
+    yield Row(
+        f"PPO, {bare}", "matrix product", *gflops(turns[bare], rate[bare], rate["product"]), unit="GFLOP/s"
+    )
     asked = f"{CONFIG.name}, {ASKED_OF}"
     yield Row(f"PPO, {asked}", "asked for", rate[asked], ASKED, 1.0)
 

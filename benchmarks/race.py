@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from envs.base import BatchEnv
 from rollouts.agent import Learner
@@ -29,6 +30,24 @@ def training(env: BatchEnv, learner: Learner) -> Turn:
         return rollout.decisions
 
     return turn
+
+
+def product(dtype: torch.dtype, size: int = 1024) -> Turn:
+    """A product of square matrices, whose "steps" are floating-point operations: what the machine can do."""
+    left, right = torch.rand(size, size).to(dtype), torch.rand(size, size).to(dtype)
+
+    def turn() -> int:
+        torch.mm(left, right)
+        return 2 * size**3
+
+    return turn
+
+
+def flops(turn: Turn) -> float:
+    """Floating-point operations that a turn's products and convolutions make for each of its env steps."""
+    with FlopCounterMode(display=False) as counter:
+        steps = turn()
+    return counter.get_total_flops() / steps
 
 
 def race(turns: Mapping[str, Turn], rounds: int = 6, seconds: float = 1.0) -> dict[str, float]:

@@ -36,12 +36,12 @@ def test_gymnasium_makes_vectors_of_every_mode(mode):
 
 def stable_baselines(n_steps):
     """(its PPO on 16 of our games, those games)."""
-    peer = pytest.importorskip("stable_baselines3")
+    import stable_baselines3
     from stable_baselines3.common.env_util import make_vec_env
 
     games = make_vec_env(ID, n_envs=16, seed=0)
     options = {"n_steps": n_steps, "batch_size": 256, "learning_rate": 1e-3, "seed": 0, "device": "cpu"}
-    return peer.PPO("MlpPolicy", games, policy_kwargs={"net_arch": [128]}, **options), games
+    return stable_baselines3.PPO("MlpPolicy", games, policy_kwargs={"net_arch": [128]}, **options), games
 
 
 def test_stable_baselines_plays_our_games():
@@ -70,7 +70,6 @@ def test_stable_baselines_learns_our_games():
 
 def rllib(n_steps):
     """The config of RLlib's PPO on 16 of our games, with our small network, all in this process."""
-    pytest.importorskip("ray.rllib")
     from ray.rllib.algorithms.ppo import PPOConfig
     from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
     from ray.tune.registry import register_env

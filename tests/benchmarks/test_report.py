@@ -6,9 +6,10 @@ import sys
 from importlib import import_module
 
 import pytest
+import torch
 
 from benchmarks.__main__ import NAMES
-from benchmarks.race import race
+from benchmarks.race import flops, product, race
 from benchmarks.report import Row, tell
 
 
@@ -45,6 +46,15 @@ def test_in_a_race_each_plays_at_every_number_of_threads():
     assert len(played) == 2 + 2 * 2 * 2  # to warm up; then rounds × threads × contestants
     assert rate["one"] > 0
     assert rate["two"] > 0
+
+
+def test_products_are_counted_for_each_step():
+    def turn():
+        torch.rand(8, 16) @ torch.rand(16, 32)
+        return 4
+
+    assert flops(turn) == 2 * 8 * 16 * 32 / 4
+    assert product(torch.float32, size=64)() == 2 * 64**3
 
 
 @pytest.mark.parametrize("name", NAMES)
