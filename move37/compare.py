@@ -10,13 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from move37.config import Config, parse_config, read_yaml
 from move37.errors import UserError
+from move37.logs import METRICS, read_metrics
+from move37.origin import Origin
 from move37.plots import Curve, save_curves
+from move37.run import CONFIG
 from move37.stats import bootstrap_interval, interquartile_mean, smooth
 
 Array = np.ndarray
 POINTS = 150
 """Points of a drawn curve."""
+EVALUATION, TRAINING = "last evaluation", "last training episodes"
 WINDOW = 0.05
 """Share of a run's records that a curve and a score without evaluations are averaged over."""
 ALL_TASKS = "all (0 to 1)"
@@ -43,6 +48,8 @@ class Row:
 
     group: str
     task: str
+    basis: str
+    """What scores are: `EVALUATION`, `TRAINING`, or empty over all tasks."""
     runs: int
     score: float
     low: float
@@ -54,40 +61,37 @@ class Row:
 def find_runs(paths: Sequence[str | Path]) -> dict[str, list[Path]]:
     """Run folders by group: each folder given is a group of all runs in it; `x/seed-<n>` belongs to `x`.
 
-    Raises `UserError` for a folder with no run in it, or runs found twice.
+    A folder in which runs of one task differ in more than their seeds is no group: each set-up in it is one.
+    A run found twice counts once. Raises `UserError` for a folder with no run in it.
     """
-    groups: dict[str, list[Path]] = {}
-    for path in map(Path, paths):
-        runs = (
-            [path]
-            if _is_run(path)
-            else sorted(p.parent for p in path.rglob("metrics.jsonl") if _is_run(p.parent))
-        )
+    groups: dict[Path, list[Path]] = {}
+    for path in (Path(p).resolve() for p in paths):
+        runs = [path] if _is_run(path) else sorted(filter(_is_run, (p.parent for p in path.rglob(METRICS))))
         if not runs:
             raise UserError(f"{path}: {'no run in this folder' if path.is_dir() else 'no such folder'}")
-        owner = path.absolute().parent if path.name.startswith("seed-") else path.absolute()
-        groups.setdefault(str(owner), []).extend(runs)
-    names = _short_names(list(groups))
-    return {names[owner]: list(dict.fromkeys(runs)) for owner, runs in groups.items()}
+        alike = len({_set_up(run) for run in runs}) == len({_set_up(run)[0] for run in runs})
+        for run in runs:
+            mine = path if alike and run != path else _owner(run)
+            groups.setdefault(mine, []).append(run)
+    names = _short_names([str(owner) for owner in groups])
+    return {names[str(owner)]: list(dict.fromkeys(runs)) for owner, runs in groups.items()}
 
 
 def load_trace(path: Path, group: str) -> Trace:
     """The trace of the run at `path` (`UserError` where nothing was logged yet)."""
-    from move37.config import parse_config, read_yaml
-    from move37.logs import METRICS, read_metrics
-    from move37.origin import Origin
-
     records = read_metrics(path / METRICS)
     if not records:
-        raise UserError(f"{path}: nothing in metrics.jsonl yet")
-    config = parse_config(read_yaml(path / "config.yaml"), Origin(str(path / "config.yaml")))
+        raise UserError(f"{path}: nothing in {METRICS} yet")
 
     def column(name: str) -> Array:
-        return np.array([record.get(name, math.nan) for record in records], dtype=np.float64)
+        try:
+            return np.array([record.get(name, math.nan) for record in records], dtype=np.float64)
+        except (TypeError, ValueError):
+            raise UserError(f"{path / METRICS}: '{name}' is not a number in every line") from None
 
     return Trace(
         group,
-        config.env.id,
+        _config(path).env.id,
         path,
         column("env_steps"),
         column("time/total"),
@@ -97,31 +101,30 @@ def load_trace(path: Path, group: str) -> Trace:
 
 
 def compare(paths: Sequence[str | Path]) -> tuple[list[Row], list[Trace]]:
-    """The table (a row a task and group, then one over all tasks where there are several) and its traces."""
+    """The table (a row a task and group, then one over all tasks for who played all) and its traces."""
     traces = [load_trace(run, group) for group, runs in find_runs(paths).items() for run in runs]
-    score = scores_of(traces)
     tasks = list(dict.fromkeys(t.task for t in traces))
     groups = list(dict.fromkeys(t.group for t in traces))
+    basis = {task: basis_of([t for t in traces if t.task == task]) for task in tasks}
+    score = np.array([_score(t, basis[t.task]) for t in traces])
     rows = []
     for task in tasks:
         for group in groups:
             mine = [i for i, t in enumerate(traces) if (t.task, t.group) == (task, group)]
             if mine:
-                rows.append(_row(group, task, [traces[i] for i in mine], [score[mine]]))
-    if len(tasks) > 1:
-        scaled = to_unit(score, [t.task for t in traces])
-        for group in groups:
-            mine = [i for i, t in enumerate(traces) if t.group == group]
-            strata = [scaled[[i for i in mine if traces[i].task == task]] for task in tasks]
-            rows.append(_row(group, ALL_TASKS, [traces[i] for i in mine], [s for s in strata if len(s)]))
+                rows.append(_row(group, task, basis[task], [traces[i] for i in mine], [score[mine]]))
+    scaled = to_unit(score, [t.task for t in traces])
+    for group in groups if len(tasks) > 1 else ():
+        mine = [i for i, t in enumerate(traces) if t.group == group]
+        strata = [scaled[[i for i in mine if traces[i].task == task]] for task in tasks]
+        if all(map(len, strata)):
+            rows.append(_row(group, ALL_TASKS, "", [traces[i] for i in mine], strata))
     return rows, traces
 
 
-def scores_of(traces: Sequence[Trace]) -> Array:
-    """A score a run: its last evaluation where every run has one, else its last records' mean return."""
-    if all(np.isfinite(t.evaluations).any() for t in traces):
-        return np.array([t.evaluations[np.isfinite(t.evaluations)][-1] for t in traces])
-    return np.array([smooth(t.returns, _window(t))[-1] for t in traces])
+def basis_of(traces: Sequence[Trace]) -> str:
+    """What runs of one task are scored by: their last evaluation where each has one, else training."""
+    return EVALUATION if all(np.isfinite(t.evaluations).any() for t in traces) else TRAINING
 
 
 def to_unit(scores: Array, tasks: Sequence[str]) -> Array:
@@ -166,16 +169,22 @@ def draw(traces: Sequence[Trace], path: Path) -> None:
 def as_dicts(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The table for a machine: `interval` is [low, high]."""
     plain = [asdict(row) for row in rows]
-    return [{**row, "interval": [row.pop("low"), row.pop("high")]} for row in plain]
+    return [{"interval": [row.pop("low"), row.pop("high")], **row} for row in plain]
 
 
-def _row(group: str, task: str, traces: Sequence[Trace], strata: Sequence[Array]) -> Row:
+def _score(trace: Trace, basis: str) -> float:
+    if basis == EVALUATION:
+        return float(trace.evaluations[np.isfinite(trace.evaluations)][-1])
+    return float(smooth(trace.returns, _window(trace))[-1])
+
+
+def _row(group: str, task: str, basis: str, traces: Sequence[Trace], strata: Sequence[Array]) -> Row:
     low, high = bootstrap_interval(strata)
     score = float(interquartile_mean(np.concatenate(strata)))
     steps, seconds = (
         float(np.mean([x[-1] for x in xs])) for xs in zip(*((t.env_steps, t.seconds) for t in traces))
     )
-    return Row(group, task, len(traces), score, float(low), float(high), steps, seconds)
+    return Row(group, task, basis, len(traces), score, float(low), float(high), steps, seconds)
 
 
 def _window(trace: Trace) -> int:
@@ -183,7 +192,21 @@ def _window(trace: Trace) -> int:
 
 
 def _is_run(path: Path) -> bool:
-    return (path / "config.yaml").is_file() and (path / "metrics.jsonl").is_file()
+    return (path / CONFIG).is_file() and (path / METRICS).is_file()
+
+
+def _owner(run: Path) -> Path:
+    return run.parent if run.name.startswith("seed-") else run
+
+
+def _config(run: Path) -> Config:
+    return parse_config(read_yaml(run / CONFIG), Origin(str(run / CONFIG)))
+
+
+def _set_up(run: Path) -> tuple[str, str]:
+    """(the task, all that makes runs on it comparable as seeds of one)."""
+    config = _config(run)
+    return config.env.id, repr((config.env, config.agent, config.reward))
 
 
 def _short_names(paths: Sequence[str]) -> Mapping[str, str]:

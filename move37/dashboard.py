@@ -233,6 +233,6 @@ def closing(progress: Progress, summary: Mapping[str, Any]) -> str:
     x, y = progress.returns.arrays()
     curve = chart(x, smooth(y, max(len(y) // 50, 1)), x_name="env steps", y_name="return")
     path = summary.get("path") or progress.info.get("path", "RUN")
-    took = f"{short(progress.record.get('env_steps', 0))} steps in {clock(progress.elapsed)}"
+    took = f"{short(progress.record.get('env_steps', 0))} steps in {clock(progress.spent)}"
     path = f"{path} --trust" if progress.info.get("trusted") else path  # it names the user's own code
     return f"\n{curve}\n\n{took}. Next: move37 watch {path}   move37 eval {path}"

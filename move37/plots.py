@@ -117,7 +117,7 @@ def save_curves(path: Path, panels: Sequence[tuple[str, Mapping[str, Mapping[str
     for row, (title, axes) in zip(grid, panels):
         for axis, (x_name, curves) in zip(row, axes.items()):
             _draw(axis, title, x_name, curves, colours)
-        row[0].set_ylabel("return")
+        row[0].set_ylabel("training return")
     if len(names) > 1:
         drawn = (axis.get_legend_handles_labels() for axis in grid.flat)
         lines = {label: line for handles, labels in drawn for line, label in zip(handles, labels)}

@@ -48,7 +48,11 @@ Loader.add_constructor("!exponent", Loader.construct_exponent)
 def parse_yaml(text: str, where: str) -> Any:
     """The plain data in `text`. Raises `UserError` in one line: `where`, the line, what is wrong."""
     try:
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader)):
+            raise UserError(f"{where}: aliases (`*name`) are not read; write the value out")
         return yaml.load(text, Loader)
+    except (RecursionError, ValueError) as error:
+        raise UserError(f"{where}: not YAML: {str(error).splitlines()[0]}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from move37.cli import main
-from move37.compare import ALL_TASKS, compare, curve, find_runs, load_trace, to_unit
+from move37.compare import ALL_TASKS, EVALUATION, TRAINING, compare, curve, find_runs, load_trace, to_unit
 from move37.errors import UserError
 from move37.stats import bootstrap_interval, interquartile_mean
 
@@ -60,6 +60,29 @@ def test_seed_folders_named_one_by_one_are_one_group(seeds):
 def test_groups_of_the_same_name_are_told_apart(tmp_path):
     one, other = make_run(tmp_path / "x" / "ppo"), make_run(tmp_path / "y" / "ppo")
     assert find_runs([one, other]) == {"x/ppo": [one], "y/ppo": [other]}
+
+
+def test_a_run_named_in_several_ways_counts_once(seeds, monkeypatch):
+    monkeypatch.chdir(seeds / "a")
+    assert find_runs(["seed-0", seeds / "a" / "seed-0", "../a/seed-0/"]) == {"a": [seeds / "a" / "seed-0"]}
+
+
+def test_a_folder_of_different_agents_is_no_group(tmp_path):
+    for seed in (0, 1):
+        make_run(tmp_path / "runs" / "ppo" / f"seed-{seed}")
+    other = make_run(tmp_path / "runs" / "dqn")
+    (other / "config.yaml").write_text((other / "config.yaml").read_text().replace("ppo", "dqn"))
+    assert {name: len(runs) for name, runs in find_runs([tmp_path / "runs"]).items()} == {"dqn": 1, "ppo": 2}
+
+
+def test_what_a_score_is_does_not_depend_on_other_tasks(tmp_path):
+    one = make_run(tmp_path / "one", final=40.0)
+    other = make_run(tmp_path / "other", env="Acrobot-v1", evaluations=False)
+    rows, _ = compare([one, other])
+    assert [(row.task, row.score, row.basis) for row in rows] == [
+        ("CartPole-v1", 40.0, EVALUATION),
+        ("Acrobot-v1", pytest.approx((10 + 9.75) / 2), TRAINING),
+    ]  # and no row over all tasks: nobody played both
 
 
 def test_one_run_has_a_score_but_no_interval(tmp_path):
@@ -116,6 +139,7 @@ def test_json_is_one_object(seeds, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["rows"][0]["score"] == pytest.approx(13.0)
     assert len(found["rows"][0]["interval"]) == 2
+    assert "low" not in found["rows"][0]
 
 
 def test_bad_input_is_told(tmp_path, capsys):
@@ -127,8 +151,12 @@ def test_bad_input_is_told(tmp_path, capsys):
     (run / "metrics.jsonl").write_text("")
     assert main(["compare", str(run), "--out", str(tmp_path / "c.png")]) == 2
     assert "nothing in metrics.jsonl" in capsys.readouterr().err
-    assert main(["compare", str(run), "--out", str(tmp_path / "c.jpg")]) == 2
-    assert ".png" in capsys.readouterr().err
+    (run / "metrics.jsonl").write_text('{"env_steps": "x"}\n')
+    assert main(["compare", str(run), "--out", str(tmp_path / "c.png")]) == 2
+    assert "'env_steps' is not a number" in capsys.readouterr().err
+    for out, why in ((tmp_path / "c.jpg", ".png"), (tmp_path / "nowhere" / "c.png", "no folder")):
+        assert main(["compare", str(run), "--out", str(out)]) == 2
+        assert why in capsys.readouterr().err
 
 
 def test_the_legend_names_everyone_whichever_tasks_they_played(tmp_path, monkeypatch):
