@@ -36,7 +36,7 @@ def ours(precision: str) -> Turn:
     """One rollout and its update of ours."""
     env = envs.make(GAME, n=GAMES, seed=0)
     spaces = env.single_observation_space, env.single_action_space
-    return training(env, PPO(*spaces, precision=precision, **OPTIONS))
+    return training(env, PPO(*spaces, **{**OPTIONS, "precision": precision}))
 
 
 def stable_baselines() -> Turn:

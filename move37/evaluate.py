@@ -15,6 +15,8 @@ SEED = 1_000_003
 """Seed of evaluations, beside training and after: the same episodes each time."""
 SLOTS = 128
 """Most environments that an evaluation steps at once."""
+LONGEST = 100_000
+"""Steps after which an episode is cut: some games neither are lost nor ever end."""
 
 
 def evaluate(
@@ -24,9 +26,10 @@ def evaluate(
 
     Gives `mean_return` of the environment's own, raw rewards, its 95 % bootstrap `interval` [low, high],
     `episodes`, `returns` (a list, one an episode, in the order of their seeds), `mean_length`, and `success`
-    (a share) where the environment knows it.
+    (a share) where the environment knows it. An episode counts as it stands after `LONGEST` steps.
     """
-    rollout = Sampler(env, seed=seed).collect(agent, episodes=episodes, explore=explore, keep_obs=False)
+    sampler = Sampler(env, seed=seed, longest=LONGEST)
+    rollout = sampler.collect(agent, episodes=episodes, explore=explore, keep_obs=False)
     order = np.argsort(rollout.ended["episode"])  # not that of finishing: so agents can be paired
     ended = {name: np.asarray(column)[order] for name, column in rollout.ended.items()}
     returns = ended["return"].astype(np.float64)

@@ -24,7 +24,8 @@ class Decision:
     """What an agent answers to a batch of observations.
 
     `actions` has one entry a row (an array, or a tuple of str). `fields` holds, by name, arrays with rows
-    first that the learner wants to see again: `log_prob`, `value`, `visits`, `tokens`.
+    first that the learner wants to see again: `log_prob`, `value`, `visits`, `tokens`. Beside tokens stands
+    `token_mask`, which is 1 only where the agent itself wrote.
     """
 
     actions: Any
@@ -46,7 +47,8 @@ class Agent(ABC):
         """Decide for `n` rows.
 
         `rng` is a uint64 generator a row, advanced in place (see `envs.rng`); `first` (bool `[n]`) marks rows
-        that begin an episode, whose memory starts anew; `explore=False` asks for the best known action.
+        that begin an episode, whose memory starts anew (`memory` itself is only read); `explore=False` asks
+        for the best known action.
         """
 
     def weights(self) -> dict[str, np.ndarray]:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 import envs
 from rollouts.agent import Agent
 from rollouts.build import build_agent
+from rollouts.problems import Listed, Problem, Problems
 from rollouts.rollout import Rollout, concatenate
 from rollouts.sampler import Sampler
 
-Order = tuple[dict[str, Any], Any, int]
-"""An agent on its way to a worker: how to build it, its weights (or a reference to them), their version."""
+Order = tuple[dict[str, Any], Any, str]
+"""An agent on its way to a worker: how to build it, its weights (or a reference to them), their digest."""
+
+PATIENCE = 120.0
+"""Seconds within which every worker must have been given a core."""
 
 
 class FleetError(RuntimeError):
-    """A worker was lost; says which."""
+    """A worker was lost, or never came; says which, or how many cores there are."""
 
 
 class Worker:
@@ -32,11 +39,21 @@ class Worker:
         """Make the environment. (Not in `__init__`, whose errors Ray would only quote.)"""
         sys.path[:] = dict.fromkeys([*folders, *sys.path])  # the working folder first, as in the driver
         self.sampler = Sampler(envs.make(n=n, **env), seed=seed, worker=worker)
-        self._agents: dict[str, tuple[int, Agent]] = {}
+        self._agents: dict[str, tuple[str, Agent]] = {}
 
-    def collect(self, agent: Order, opponents: Sequence[Order], **wants: Any) -> Rollout:
-        """What `Sampler.collect` gives, after taking over the newest weights."""
-        self.sampler.version = agent[2]
+    def collect(
+        self,
+        problems: Sequence[Problem] | None,
+        *,
+        version: int,
+        agent: Order,
+        opponents: Sequence[Order],
+        **wants: Any,
+    ) -> Rollout:
+        """What `Sampler.collect` gives, by the weights in the orders, on `problems` where they are given."""
+        self.sampler.version = version
+        if problems is not None:
+            self.sampler.problems = Listed(problems, shuffle=False)
         return self.sampler.collect(
             self._agent("self", *agent),
             opponents=[self._agent(f"opponent {i}", *order) for i, order in enumerate(opponents)],
@@ -51,20 +68,20 @@ class Worker:
         """See `Sampler.set_state`."""
         return self.sampler.set_state(state)
 
-    def _agent(self, place: str, spec: dict[str, Any], weights: Any, version: int) -> Agent:
+    def _agent(self, place: str, spec: dict[str, Any], weights: Any, digest: str) -> Agent:
         key = f"{place} {spec}"
         if key not in self._agents:
             env = self.sampler.env
             agent = build_agent(spec, env.single_observation_space, env.single_action_space)
-            self._agents[key] = (-1, agent)
+            self._agents[key] = ("", agent)
         known, agent = self._agents[key]
-        if known != version:
+        if known != digest:
             if isinstance(weights, list):  # a reference, which is fetched only when it is news
                 import ray
 
                 weights = ray.get(weights[0])
             agent.load_weights(weights)
-            self._agents[key] = (version, agent)
+            self._agents[key] = (digest, agent)
         return agent
 
 
@@ -81,21 +98,30 @@ class Fleet:
 
     Synchronous: all workers act by the same weights and the order is fixed, so on Ray and in one process
     (`local=True`) the rollouts are equal, number for number. Weights go out once through the object store;
-    the version that acted comes back on the rollout. Raises `FleetError` when a worker is lost; what is wrong
-    in a worker is raised here as it was there.
+    the version that acted comes back on the rollout. A stream of `problems` is dealt out from here, each
+    worker its share in order; without one, each worker has its own. Raises `FleetError` when a worker is lost
+    or finds no core; what is wrong in a worker is raised here as it was there.
     """
 
     def __init__(
-        self, env: Mapping[str, Any], *, n: int, workers: int, seed: int = 0, local: bool = False
+        self,
+        env: Mapping[str, Any],
+        *,
+        n: int,
+        workers: int,
+        seed: int = 0,
+        problems: Problems | None = None,
+        local: bool = False,
     ) -> None:
         if workers < 1 or n % workers:
             raise ValueError(f"{n} slots cannot be shared out evenly to {workers} workers")
-        self.n, self.local, self.version = n, local, 0
-        self._sent: dict[int, tuple[int, Any]] = {}
+        self.n, self.problems, self.local, self.version = n, problems, local, 0
+        self._sent: dict[str, Any] = {}  # references to the weights of the last collect, by digest
         folders = [os.getcwd(), *sys.path]
         places = [(dict(env), n // workers, seed, i, folders) for i in range(workers)]
         self.workers: list[Any] = [Worker() if local else _remote_worker() for _ in places]
         try:
+            self._wait_for_cores()
             self._each("open", places)
         except BaseException:
             self.close()
@@ -120,16 +146,24 @@ class Fleet:
             )
         wants: dict[str, Any] = {"group_size": group_size, "explore": explore, "keep_obs": keep_obs}
         wants |= {"steps": steps} if episodes is None else {"episodes": episodes // k}
-        order = self._order(agent, self.version)
-        return concatenate(self._call("collect", order, [self._order(o, 0) for o in opponents], **wants))
+        orders = self._orders([agent, *opponents])
+        wants |= {"version": self.version, "agent": orders[0], "opponents": orders[1:]}
+        if self.problems is None or episodes is None:
+            return concatenate(self._each("collect", [(None,)] * k, **wants))
+        shares = [(self.problems.take(episodes // (k * group_size)),) for _ in range(k)]
+        rollout = concatenate(self._each("collect", shares, **wants))
+        self.problems.learn(rollout)
+        return rollout
 
     def sync(self, learner: Agent) -> None:
         """The learner has new weights: the next `collect` sends them out."""
         self.version += 1
 
     def get_state(self) -> dict[str, Any]:
-        """The states of all workers."""
-        return {"version": self.version, "workers": self._call("get_state")}
+        """The states of all workers, and of the problem stream that they share."""
+        problems = None if self.problems is None else self.problems.get_state()
+        workers = self._each("get_state", [()] * len(self.workers))
+        return {"version": self.version, "problems": problems, "workers": workers}
 
     def set_state(self, state: Mapping[str, Any]) -> bool:
         """Go on from what `get_state` gave. False where games in progress had to start afresh."""
@@ -138,6 +172,8 @@ class Fleet:
                 f"the run was saved with {len(state['workers'])} workers, not {len(self.workers)}"
             )
         self.version = int(state["version"])
+        if self.problems is not None:
+            self.problems.set_state(state["problems"])
         return all(self._each("set_state", [(s,) for s in state["workers"]]))
 
     def close(self) -> None:
@@ -149,19 +185,32 @@ class Fleet:
                 ray.kill(worker)
         self.workers = []
 
-    def _order(self, agent: Agent, version: int) -> Order:
-        """The agent's weights go to the object store once a version."""
+    def _orders(self, agents: Sequence[Agent]) -> list[Order]:
+        """Weights go to the object store only where the last `collect` did not send the same ones."""
+        specs, weights = [agent.spec() for agent in agents], [agent.weights() for agent in agents]
+        digests = [_digest(w) for w in weights]
         if self.local:
-            return agent.spec(), agent.weights(), version
+            return list(zip(specs, weights, digests))
         import ray
 
-        sent = self._sent.get(id(agent))
-        if sent is None or sent[0] != version:
-            sent = self._sent[id(agent)] = (version, ray.put(agent.weights()))
-        return agent.spec(), [sent[1]], version
+        self._sent = {d: self._sent[d] if d in self._sent else ray.put(w) for d, w in zip(digests, weights)}
+        return [(spec, [self._sent[d]], d) for spec, d in zip(specs, digests)]
 
-    def _call(self, method: str, *args: Any, **kwargs: Any) -> list[Any]:
-        return self._each(method, [args] * len(self.workers), **kwargs)
+    def _wait_for_cores(self) -> None:
+        """Every worker has begun, else `FleetError`. (Ray itself would wait for ever.)"""
+        if self.local:
+            return
+        import ray
+
+        asked = len(self.workers)
+        there = [worker.__ray_ready__.remote() for worker in self.workers]
+        ready, missing = ray.wait(there, num_returns=asked, timeout=PATIENCE)
+        if missing:
+            cores = ray.cluster_resources().get("CPU", 0)
+            raise FleetError(
+                f"{asked} workers need {asked} cores, and Ray has {cores:g} in all: "
+                f"{len(ready)} of them began within {PATIENCE:g} seconds; use fewer workers or more cores"
+            )
 
     def _each(self, method: str, args: Sequence[tuple[Any, ...]], **kwargs: Any) -> list[Any]:
         if self.local:
@@ -184,6 +233,15 @@ def _remote_worker() -> Any:
     import ray
 
     return ray.remote(num_cpus=1)(RemoteWorker).remote()
+
+
+def _digest(weights: Mapping[str, np.ndarray]) -> str:
+    """Equal for equal weights."""
+    total = hashlib.blake2b()
+    for name, array in weights.items():
+        total.update(f"{name} {array.dtype} {array.shape}".encode())
+        total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
 
 
 def _reason(error: Exception) -> str:

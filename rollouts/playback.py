@@ -13,7 +13,7 @@ from rollouts.rollout import Rollout
 class Playback(Agent):
     """Repeats a rollout's actions, slot by slot: on the same environment with the same seeds, the same games.
 
-    It must be asked about as many slots as the rollout has, from its first row on.
+    It must be asked about the slots that play in the rollout's first row, from that row on.
     """
 
     def __init__(self, rollout: Rollout):
@@ -23,9 +23,10 @@ class Playback(Agent):
         self, obs: Any, *, rng: np.ndarray, first: np.ndarray, memory: Memory = None, explore: bool = True
     ) -> Decision:
         if memory is None:
-            if len(first) != self.rollout.shape[1]:
-                raise ValueError(f"the rollout has {self.rollout.shape[1]} slots, not {len(first)}")
-            memory = {"time": np.zeros(len(first), np.int64), "slot": np.arange(len(first))}
+            slots = np.flatnonzero(self.rollout.valid[0])
+            if len(first) != len(slots):
+                raise ValueError(f"the rollout begins with {len(slots)} slots, not {len(first)}")
+            memory = {"time": np.zeros(len(slots), np.int64), "slot": slots}
         time, slot = memory["time"], memory["slot"]
         actions = self.rollout.actions
         if isinstance(actions, dict):

@@ -73,8 +73,10 @@ class Listed:
         self.problems, self.seed, self.shuffle, self.taken = list(problems), seed, shuffle, 0
 
     def take(self, k: int) -> list[Problem]:
-        start, self.taken = self.taken, self.taken + k
-        return [self._at(i) for i in range(start, self.taken)]
+        places = np.arange(self.taken, self.taken + k)
+        self.taken += k
+        turns, at = np.divmod(places, len(self.problems))
+        return [self.problems[i] for turn in np.unique(turns) for i in self._order(turn)[at[turns == turn]]]
 
     def learn(self, rollout: Rollout) -> None:
         pass
@@ -85,18 +87,16 @@ class Listed:
     def set_state(self, state: Mapping[str, Any]) -> None:
         self.taken = int(state["taken"])
 
-    def _at(self, i: int) -> Problem:
-        turn, place = divmod(i, len(self.problems))
-        if self.shuffle:
-            place = int(np.random.default_rng([self.seed, turn]).permutation(len(self.problems))[place])
-        return self.problems[place]
+    def _order(self, turn: int) -> np.ndarray:
+        k = len(self.problems)
+        return np.random.default_rng([self.seed, turn]).permutation(k) if self.shuffle else np.arange(k)
 
 
 class Curriculum:
     """Levels of rising difficulty: the next opens once the share of successes at the top passes a bar.
 
     `levels` are options, easiest first. Half of the problems are of the highest open level, the other half
-    are spread over those below it, so that nothing is forgotten.
+    are spread evenly over those below it, so that nothing is forgotten.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Curriculum:
         problems = []
         for i in range(self.taken, self.taken + k):
             coin, pick = np.random.default_rng([self.seed, i]).random(2)
-            level = self.level if coin < 0.5 else int(pick * (self.level + 1))
+            level = self.level if coin < 0.5 else int(pick * self.level)
             seed = int(seeds_from([self.seed, i], 1)[0])
             self._level_of[seed] = level
             problems.append(Problem(seed, self.levels[level]))

@@ -16,7 +16,10 @@ from rollouts.rollout import Rollout
 class Row:
     """What one decision of every slot led to. Arrays are `[n]` unless said otherwise."""
 
-    rewards: np.ndarray
+    seat_rewards: np.ndarray
+    """float32 `[n, seats]`: everyone's rewards."""
+    seat: np.ndarray
+    """int: the seat that decided."""
     terminated: np.ndarray
     truncated: np.ndarray
     sign: np.ndarray
@@ -24,24 +27,31 @@ class Row:
     """A whole batch; only rows with an end mean anything. None where nothing ended."""
     parts: dict[str, np.ndarray]
 
+    @property
+    def rewards(self) -> np.ndarray:
+        """float32: from the view of the seat that decided."""
+        return self.seat_rewards[np.arange(len(self.seat)), self.seat]
+
 
 class Accounts:
-    """Running return, length and parts of the episode in each slot: our own, raw and exact."""
+    """Running returns `[n, seats]`, length and parts of the episode in each slot: our own, raw and exact."""
 
-    def __init__(self, n: int, parts: tuple[str, ...]):
-        self.returns, self.lengths = np.zeros(n, np.float64), np.zeros(n, np.int64)
+    def __init__(self, n: int, seats: int, parts: tuple[str, ...]):
+        self.returns, self.lengths = np.zeros((n, seats)), np.zeros(n, np.int64)
         self.parts = {name: np.zeros(n, np.float64) for name in parts}
 
     def add(self, row: Row, valid: np.ndarray) -> None:
-        """Count one row of the valid slots."""
-        self.returns += np.where(valid, row.rewards, 0.0)
+        """Count one row, in which nothing happened outside the `valid` slots."""
+        self.returns += row.seat_rewards
         self.lengths += valid
         for name, total in self.parts.items():
-            total += np.where(valid, row.parts[name], 0.0)
+            total += row.parts[name]
 
-    def close(self, slots: np.ndarray) -> dict[str, np.ndarray]:
-        """The account of the episodes that ended in `slots`, which start anew."""
-        out = {"return": self.returns[slots], "length": self.lengths[slots]}
+    def close(self, slots: np.ndarray, seat: np.ndarray) -> dict[str, np.ndarray]:
+        """The account of the episodes that ended in `slots`, which start anew; `return` is that of `seat`."""
+        out = {"return": self.returns[slots, seat], "length": self.lengths[slots]}
+        if self.returns.shape[1] > 1:
+            out["seat_returns"] = self.returns[slots]
         out |= {name: total[slots] for name, total in self.parts.items()}
         for array in (self.returns, self.lengths, *self.parts.values()):
             array[slots] = 0
@@ -51,7 +61,8 @@ class Accounts:
         return {"returns": self.returns.copy(), "lengths": self.lengths.copy(), "parts": _copies(self.parts)}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        self.returns, self.lengths = state["returns"].copy(), state["lengths"].copy()
+        self.returns = state["returns"].reshape(self.returns.shape).copy()  # one seat's were once kept flat
+        self.lengths = state["lengths"].copy()
         self.parts = _copies(state["parts"])
 
 
@@ -95,11 +106,11 @@ class Recorder:
         self.length += 1
 
     def close(self, account: dict[str, np.ndarray]) -> None:
-        """Note the accounts of episodes that ended in the row just written."""
+        """Note the accounts of episodes (or of none) that ended in the row just written."""
         self.ended.append(account | {"time": np.full(len(account["slot"]), self.length - 1)})
 
-    def finish(self, last_obs: Any, memory: Any, version: np.ndarray, ended: tuple[str, ...]) -> Rollout:
-        """The Rollout; `ended` names the columns of an episode's account."""
+    def finish(self, last_obs: Any, memory: Any, version: np.ndarray) -> Rollout:
+        """The Rollout of the rows so far, after `close` was called once at least."""
         columns = {name: tree.stack(column) for name, column in self.columns.items() if name != "obs"}
         obs = tree.stack([*self.columns["obs"], last_obs]) if self.keep_obs else None
         final_at = np.concatenate(self.final_at) if self.final_at else np.zeros((0, 2), np.int64)
@@ -115,7 +126,7 @@ class Recorder:
             version=version,
             parts={name: np.stack(column) for name, column in self.parts.items()},
             fields={name: tree.stack(column) for name, column in self.fields.items()},
-            ended={k: np.concatenate([e[k] for e in self.ended] or [np.zeros(0)]) for k in ended},
+            ended=tree.concatenate(self.ended, axis=0),
             **columns,
         )
 

@@ -1,7 +1,8 @@
 """What a learner maximises: named terms with weights, over a rollout.
 
-A term is a callable `Rollout -> array`, `[T, n]` or `[T, n, tokens]`. One that learns or keeps a state is a
-`Term`, built as `cls(**options)`.
+A term is a callable `Rollout -> array`, `[T, n]` or `[T, n, tokens]`; where both kinds meet, the first counts
+at the last token that the agent wrote. One that learns or keeps a state is a `Term`, built as
+`cls(**options)`.
 """
 
 from __future__ import annotations
@@ -121,7 +122,9 @@ class Reward:
     def __call__(self, rollout: Rollout) -> None:
         """Set `rollout.rewards` and `rollout.terms`."""
         rollout.terms = {name: term(rollout) for name, term in self.terms.items()}
-        weighted = [_like(self.weights[k] * v, rollout.terms) for k, v in rollout.terms.items()]
+        weighted = [self.weights[name] * term for name, term in rollout.terms.items()]
+        if len({term.ndim for term in weighted}) > 1:
+            weighted = [term if term.ndim == 3 else _at_last_token(term, rollout) for term in weighted]
         rollout.rewards = np.asarray(sum(weighted), np.float32)
 
     def learn(self, rollout: Rollout) -> Metrics:
@@ -176,13 +179,14 @@ def _no_options(name: str, what: str, options: Mapping[str, Any]) -> None:
         raise OptionError(f"{name}.{min(options)}", said)
 
 
-def _like(term: np.ndarray, terms: Mapping[str, np.ndarray]) -> np.ndarray:
-    """A per-row term beside per-token ones counts at the last axis' end once, not once a token."""
-    widest = max(terms.values(), key=lambda t: t.ndim)
-    if term.ndim == widest.ndim:
-        return term
-    out = np.zeros(widest.shape, np.float32)
-    out[..., -1] = term
+def _at_last_token(term: np.ndarray, rollout: Rollout) -> np.ndarray:
+    """`term` `[T, n]` as `[T, n, tokens]`, at the last token that the agent wrote (the very last without)."""
+    if "token_mask" not in rollout.fields:
+        raise ValueError("terms a row and terms a token need an agent whose decisions have a `token_mask`")
+    mask = rollout.fields["token_mask"]
+    out = np.zeros(mask.shape, np.float32)
+    last = mask.shape[-1] - 1 - np.argmax(mask[..., ::-1] > 0, axis=-1)
+    np.put_along_axis(out, last[..., None], term[..., None], axis=-1)
     return out
 
 

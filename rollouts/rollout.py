@@ -11,7 +11,7 @@ import numpy as np
 
 from rollouts import tree
 from rollouts.agent import Memory, Obs
-from rollouts.storage import load_tree, save_tree
+from rollouts.storage import load_tree, save_tree, whole_folder
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Rollout:
     final_at: np.ndarray
     """int64 `[k, 2]`: (time, slot) of each row of `final_obs`; exactly the rows with an end."""
     memory: Memory = None
-    """The agent's memory before the first row, rows (slots) first."""
+    """The agent's memory before the first row, rows first: one a slot, or `slot · seats + seat`."""
     version: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     """int64 `[n]`: the version of the weights that acted in each slot."""
     parts: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -57,7 +57,9 @@ class Rollout:
     """`[T, n, ...]` each: what the agent's decisions carried (`log_prob`, `value`, `tokens`)."""
     ended: Mapping[str, np.ndarray] = field(default_factory=dict)
     """One entry an episode that ended here, with its whole account: `episode`, `slot`, `time`, `seed`,
-    `group`, `return` (raw), `length` (rows) and the sum of every part."""
+    `group`, `return` (raw), `length` (rows) and the sum of every part. With several seats also
+    `seat_returns` (`[k, seats]`, everyone's); `return` is then that of the agent's seat, and where it holds
+    them all, of seat 0."""
     rewards: np.ndarray | None = None
     """float32: what the learner maximises, set by `Reward`."""
     terms: dict[str, np.ndarray] = field(default_factory=dict)
@@ -74,9 +76,12 @@ class Rollout:
         return int(self.valid.sum())
 
     def save(self, folder: Path | str) -> None:
-        """Write it into `folder` (made if need be) as safetensors and JSON."""
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        save_tree(folder, {f.name: getattr(self, f.name) for f in fields(self)})
+        """Write it as `folder`, safetensors and JSON: whole, or not at all and what was saved there stays.
+
+        Raises `ValueError` where `folder` holds anything but a saved tree.
+        """
+        with whole_folder(folder) as beside:
+            save_tree(beside, {f.name: getattr(self, f.name) for f in fields(self)})
 
     @classmethod
     def load(cls, folder: Path | str) -> Rollout:
@@ -90,8 +95,6 @@ class Rollout:
 
 def concatenate(rollouts: Sequence[Rollout]) -> Rollout:
     """Rollouts of several workers side by side, as one batch of slots; short ones are padded (`valid` 0)."""
-    if len(rollouts) == 1:
-        return rollouts[0]
     starts = np.cumsum([0] + [r.shape[1] for r in rollouts[:-1]])
     joined: dict[str, Any] = {}
     for f in fields(Rollout):

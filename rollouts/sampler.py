@@ -54,7 +54,8 @@ class Seat:
             if decision.memory is not None:
                 if self.memory is None:
                     self.memory = tree.blank(decision.memory, len(self.first))
-                self.memory = tree.put(self.memory, lanes, decision.memory)
+                old = tree.copy(self.memory)  # whoever holds it keeps it as it was
+                self.memory = tree.put(old, lanes, decision.memory)
         self.first[lanes] = False
         return decision
 
@@ -66,12 +67,20 @@ class Sampler:
     group_size=G)` gives whole episodes: E / G problems, each tried G times, assigned to slots in advance (so
     that short episodes are not over-sampled).
 
-    `seed` and `worker` fix every episode and every random choice; equal ones give equal rollouts.
+    `seed` and `worker` fix every episode and every random choice; equal ones give equal rollouts. Whole
+    episodes are truncated after `longest` rows, for there are games that a player never ends.
     """
 
     def __init__(
-        self, env: BatchEnv, *, seed: int = 0, worker: int = 0, problems: Problems | None = None
+        self,
+        env: BatchEnv,
+        *,
+        seed: int = 0,
+        worker: int = 0,
+        problems: Problems | None = None,
+        longest: int | None = None,
     ) -> None:
+        self.longest = longest
         self.env, self.seed, self.worker = env, int(seed), int(worker)
         self.n, self.seats = env.num_envs, env.seats
         self.problems: Problems = problems or Uniform(int(seeds_from([seed, worker, 2], 1)[0]))
@@ -140,14 +149,14 @@ class Sampler:
         self.problems.set_state(state["problems"])
         self.obs = None
         if state["env"] is None:
-            self.restarts += 1  # fresh games, by fresh seeds
+            self.restarts += int(state["playing"])  # fresh games, by fresh seeds
             return not state["playing"]
         self._clear(len(state["chairs"]) - 1)
         self.obs = self.env.set_state(state["env"])
         for name in _SLOT_ARRAYS:
             setattr(self, name, np.array(state["slots"][name]))
         for chair, saved in zip(self._chairs, state["chairs"]):
-            chair.first, chair.memory = np.array(saved["first"]), saved["memory"]
+            chair.first, chair.memory = np.array(saved["first"]), tree.copy(saved["memory"])
         self._accounts.set_state(state["accounts"])
         return True
 
@@ -186,8 +195,9 @@ class Sampler:
             self._live[slots] = True
             if len(slots):
                 named = [problems[t // group_size] for t in tries]
-                groups = self._ids((first_id + tries) // group_size) if group_size > 1 else -1
-                self._begin_problems(slots, named, first_id + tries, groups)
+                ids = first_id + tries
+                groups = self._ids(ids - tries % group_size) if group_size > 1 else -1
+                self._begin_problems(slots, named, ids, groups)
 
         def end(slots: np.ndarray) -> None:
             self._live[slots] = False
@@ -199,9 +209,9 @@ class Sampler:
         recorder = Recorder(keep_obs)
         while self._live.any():
             slots = self._all if self._live.all() else np.flatnonzero(self._live)
-            self._row(agent, opponents, slots, explore, recorder, end)
+            self._row(agent, opponents, slots, explore, recorder, end, self.longest)
         rollout = self._finish(recorder, None)
-        self.obs = None  # these games are over: a stream of steps would begin anew
+        self.obs, self.restarts = None, self.restarts + 1  # a stream of steps begins anew, with other games
         self.problems.learn(rollout)
         return rollout
 
@@ -215,6 +225,7 @@ class Sampler:
         explore: bool,
         recorder: Recorder,
         end: Any,
+        longest: int | None = None,
     ) -> None:
         """One decision of the agent in `slots`, and all that follows until its next one."""
         chair, seat, valid = self._chairs[0], self._to_play(self.obs), self._live.copy()
@@ -230,27 +241,28 @@ class Sampler:
         if opponents:
             self._answer(row, valid, seat, opponents, explore)
         self._accounts.add(row, valid)
+        if longest is not None:
+            self._cut(row, valid & (self._accounts.lengths >= longest))
         recorder.after(actions, fields, row)
         ended = np.flatnonzero((row.terminated | row.truncated) & valid)
         if len(ended):
-            names = {"episode": self._episode, "slot": self._all, "seed": self._seed, "group": self._group}
-            account = {name: array[ended] for name, array in names.items()} | self._accounts.close(ended)
-            recorder.close(account)
+            recorder.close(self._account(ended))
             end(ended)
         if opponents:
             self._reply(opponents, explore, end)
 
     def _step(self, actions: Any, where: np.ndarray, seat: np.ndarray) -> Row:
-        """Step the environment in the slots `where`; the rewards are those of `seat`."""
+        """Step the environment in the slots `where`; `seat` is the agent's there."""
         if self.seats == 1:
             obs, rewards, terminated, truncated, info = self.env.step(actions)
+            rewards = rewards[:, None]
         else:
-            obs, rewards, terminated, truncated, info = self.env.step(actions, where=where)  # type: ignore
-            rewards = info["seat_rewards"][self._all, seat]
+            obs, _, terminated, truncated, info = self.env.step(actions, where=where)  # type: ignore
+            rewards = info["seat_rewards"]
         parts = dict(info.get("parts", {}))
         if not where.all():
             terminated, truncated = terminated & where, truncated & where
-            rewards = np.where(where, rewards, 0).astype(np.float32)
+            rewards = np.where(where[:, None], rewards, 0).astype(np.float32)
             parts = {name: np.where(where, part, 0).astype(np.float32) for name, part in parts.items()}
         ended = terminated | truncated
         final_obs = info["final_obs"] if ended.any() else None
@@ -261,7 +273,15 @@ class Sampler:
             if final_obs is not None:
                 following = np.where(ended, self._to_play(final_obs), following)
             sign[following != seat] = -1.0
-        return Row(rewards, terminated, truncated, sign, final_obs, parts)
+        return Row(rewards, seat, terminated, truncated, sign, final_obs, parts)
+
+    def _cut(self, row: Row, late: np.ndarray) -> None:
+        """Truncate the `late` episodes, but for those that have just ended by themselves."""
+        late = late & ~row.terminated & ~row.truncated
+        if late.any():
+            slots, row.truncated = np.flatnonzero(late), row.truncated | late
+            base = tree.blank(self.obs, self.n) if row.final_obs is None else row.final_obs
+            row.final_obs = tree.put(base, slots, tree.take(self.obs, slots))
 
     def _answer(
         self, row: Row, valid: np.ndarray, seat: np.ndarray, opponents: Sequence[Agent], explore: bool
@@ -274,11 +294,10 @@ class Sampler:
                 return
             actions = self._opponents_act(opponents, waiting, explore)
             more = self._step(actions, waiting, seat)
-            row.rewards = np.where(waiting, row.rewards + more.rewards, row.rewards).astype(np.float32)
+            row.seat_rewards = row.seat_rewards + more.seat_rewards
             row.sign = np.where(waiting, more.sign, row.sign)
             row.terminated, row.truncated = row.terminated | more.terminated, row.truncated | more.truncated
-            for name, value in more.parts.items():
-                row.parts[name] = np.where(waiting, row.parts[name] + value, row.parts[name])
+            row.parts = {name: value + more.parts[name] for name, value in row.parts.items()}
             if more.final_obs is not None:
                 slots = np.flatnonzero(more.terminated | more.truncated)
                 base = more.final_obs if row.final_obs is None else row.final_obs
@@ -310,7 +329,7 @@ class Sampler:
     def _clear(self, opponents: int) -> None:
         """Empty slots and chairs."""
         self._chairs = [Seat(self.n, self.seats) for _ in range(1 + opponents)]
-        self._accounts = Accounts(self.n, self.env.parts)
+        self._accounts = Accounts(self.n, self.seats, self.env.parts)
         self._live = np.ones(self.n, bool)
         self._rng = np.zeros(self.n, np.uint64)
         self._episode, self._seed = np.zeros(self.n, np.int64), np.zeros(self.n, np.int64)
@@ -376,10 +395,15 @@ class Sampler:
     def _to_play(self, obs: Any) -> np.ndarray:
         return obs["to_play"] if self.seats > 1 else np.zeros(self.n, np.int64)
 
+    def _account(self, slots: np.ndarray) -> dict[str, np.ndarray]:
+        """What is told of the episodes that ended in `slots`."""
+        names = {"episode": self._episode, "slot": self._all, "seed": self._seed, "group": self._group}
+        seat = self._seat[slots] if len(self._chairs) > 1 else np.zeros(len(slots), np.int64)
+        return {name: array[slots] for name, array in names.items()} | self._accounts.close(slots, seat)
+
     def _finish(self, recorder: Recorder, memory: Memory) -> Rollout:
-        version = np.full(self.n, self.version, np.int64)
-        return recorder.finish(self.obs, memory, version, (*_ENDED, *self.env.parts))
+        recorder.close(self._account(self._all[:0]))  # that no episode ended is told in the same types
+        return recorder.finish(self.obs, memory, np.full(self.n, self.version, np.int64))
 
 
 _SLOT_ARRAYS = ("_rng", "_episode", "_seed", "_group", "_seat", "_opponent")
-_ENDED = ("episode", "slot", "time", "seed", "group", "return", "length")

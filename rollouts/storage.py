@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,8 @@ def save_tree(folder: Path | str, tree: Any, segments: Path | str | None = None)
         if isinstance(node, np.ndarray) and node.dtype == object:
             return {"$text": node.tolist()}
         if isinstance(node, np.ndarray):
+            while path in arrays:  # a key with a slash may spell another's path
+                path += "'"
             arrays[path] = np.ascontiguousarray(node).reshape(node.shape)
             return {"$array": path}
         if isinstance(node, np.generic):
@@ -96,6 +100,31 @@ def load_tree(folder: Path | str, segments: Path | str | None = None) -> Any:
     return unpack(packed)
 
 
+@contextmanager
+def whole_folder(folder: Path | str) -> Iterator[Path]:
+    """A folder to `save_tree` in, which becomes `folder` at the end, or vanishes on any error.
+
+    Replaces an older saved tree; raises `ValueError` where `folder` holds anything else.
+    """
+    folder = Path(folder).resolve()
+    beside, old = folder.with_name(f".tmp-{folder.name}"), folder.with_name(f".old-{folder.name}")
+    if folder.exists() and not {p.name for p in folder.iterdir()} <= {TREE, ARRAYS}:
+        raise ValueError(f"{folder}: holds other files; nothing is saved over them")
+    for leftover in (beside, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        yield beside
+        sync_to_disk(beside)
+        if folder.exists():
+            folder.rename(old)
+        beside.rename(folder)
+        sync_to_disk(folder.parent)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
 def segment_names(node: Any) -> Iterator[str]:
     """The names of all segments that a packed tree (the content of `tree.json`) refers to."""
     if isinstance(node, dict):
@@ -127,6 +156,7 @@ def _write_segment(folder: Path, segment: Segment) -> None:
         save_file({k: np.ascontiguousarray(v) for k, v in segment.arrays.items()}, str(beside))
         sync_to_disk(beside)
         os.replace(beside, path)
+        sync_to_disk(folder)
     finally:
         beside.unlink(missing_ok=True)
 

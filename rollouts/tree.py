@@ -26,6 +26,11 @@ def take(batch: Tree, index: np.ndarray) -> Tree:
     return batch[index]
 
 
+def copy(batch: Tree) -> Tree:
+    """The same batch in arrays of its own, which can be written to."""
+    return None if batch is None else take(batch, np.arange(rows(batch)))
+
+
 def put(batch: Tree, index: np.ndarray, values: Tree) -> Tree:
     """`batch` with the rows at `index` replaced by `values`, in place where it is arrays; returns it."""
     if isinstance(batch, Mapping):

@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 
 from envs.options import OptionError
+from rollouts import fleet as fleet_module
 from rollouts.agent import Agent, Decision
 from rollouts.fleet import Fleet, FleetError
+from rollouts.problems import Curriculum, Listed, Problem
+from rollouts.rollout import concatenate
 from rollouts.sampler import Sampler
 from tests.rollouts.test_sampler import same
-from tests.toys import Walk, coin
+from tests.toys import Coin, Nim, Walk, coin
 
 WALK = {"id": "tests.toys:Walk"}
 
@@ -21,6 +24,9 @@ def cluster():
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield ray
     ray.shutdown()
+
+
+NIM = {"id": "tests.toys:Nim"}
 
 
 def fleet(local, workers=2, n=6, **kwargs):
@@ -46,8 +52,60 @@ def test_workers_of_different_lengths_are_padded():
     assert len(np.unique(r.ended["group"])) == 10
 
 
+def listed(first=0, last=9):
+    return Listed([Problem(i, {"length": 1 + i % 4}) for i in range(first, last)], shuffle=False)
+
+
+def test_a_stream_of_problems_is_dealt_out_to_the_workers():
+    whole = fleet(True, problems=listed()).collect(coin(Walk(1)), episodes=16, group_size=2)
+    assert set(whole.ended["seed"]) == set(range(8))
+    parts = [
+        Sampler(Walk(3), seed=5, worker=i, problems=listed(4 * i)).collect(
+            coin(Walk(1)), episodes=8, group_size=2
+        )
+        for i in range(2)
+    ]
+    same(whole, concatenate(parts))
+
+
+def test_a_stream_learns_from_all_workers_at_once():
+    stream = Curriculum([{"length": 2}, {"length": 4}], bar=0.9, episodes=16)  # even lengths are successes
+    playing = fleet(True, problems=stream)
+    playing.collect(coin(Walk(1)), steps=9)
+    assert playing.get_state()["problems"]["taken"] == 0
+    playing.collect(coin(Walk(1)), episodes=16)
+    assert playing.get_state()["problems"] == {"taken": 16, "level": 1, "tried": 0, "solved": 0.0}
+
+
+class Taker(Coin):
+    """Takes as many stones as its weights say."""
+
+    def act(self, obs, *, rng, first, memory=None, explore=True):
+        stones = np.minimum(1 + int(self.bias), obs["planes"][:, 0].astype(np.int64))
+        return Decision(stones - 1, fields={"bias": np.full(len(first), self.bias)})
+
+    def spec(self):
+        return {"path": "tests.rollouts.test_fleet:Taker", "options": {}}
+
+
+def test_who_plays_plays_by_its_own_newest_weights():
+    """Whatever its version: agents of equal spec, opponents, and one whose weights changed without a sync."""
+    here, there = Sampler(Nim(4), seed=5), Fleet(NIM, n=4, workers=1, seed=5, local=True)
+    spaces = here.env.single_observation_space, here.env.single_action_space
+    me, opponent = Taker(*spaces), Taker(*spaces)
+    for me.bias, opponent.bias in ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0)):
+        same(
+            here.collect(me, steps=9, opponents=[opponent]), there.collect(me, steps=9, opponents=[opponent])
+        )
+    both = fleet(True)
+    for bias in (3.0, 7.0):
+        agent = coin(Walk(1))
+        agent.bias = bias
+        assert (both.collect(agent, steps=1).fields["bias"] == bias).all()
+
+
 def test_ray_equals_the_same_workers_in_process(cluster):
-    here, there = fleet(True), fleet(False)
+    here, there = fleet(True, problems=listed()), fleet(False, problems=listed())
     agent = coin(Walk(1))
     for version in range(3):
         agent.bias = float(version)
@@ -60,10 +118,50 @@ def test_ray_equals_the_same_workers_in_process(cluster):
     state = there.get_state()
     a = there.collect(agent, episodes=12, group_size=3)
     same(here.collect(agent, episodes=12, group_size=3), a)
-    again = fleet(True)
+    again = fleet(True, problems=listed())
     assert again.set_state(state)
     same(again.collect(agent, episodes=12, group_size=3), a)
     there.close()
+
+
+def test_ray_equals_in_process_with_a_network_on_an_arcade_game(cluster):
+    import envs
+    from agents.ppo import PPO
+
+    game = {"id": "arcade/Breakout-v1"}
+    env = envs.make(**game)
+    learner = PPO(env.single_observation_space, env.single_action_space, seed=1)
+    here, there = (Fleet(game, n=4, workers=2, seed=3, local=local) for local in (True, False))
+    for _ in range(2):
+        a, b = here.collect(learner.actor, steps=24), there.collect(learner.actor, steps=24)
+        same(a, b)
+    assert len(np.unique(a.actions)) > 1
+    there.close()
+
+
+def test_a_run_of_several_seats_goes_on_on_ray(cluster, monkeypatch):
+    sent, put = [], cluster.put
+    monkeypatch.setattr(cluster, "put", lambda value: sent.append(value) or put(value))
+    there = Fleet(NIM, n=4, workers=1, seed=5)
+    agent, opponent = coin(Nim(1)), coin(Nim(1))
+    opponent.bias = 1.0
+    for _ in range(2):
+        r = there.collect(agent, steps=5, opponents=[opponent])
+    assert [w["bias"][0] for w in sent] == [0, 1]  # each once, as nothing changed
+    assert r.env_rewards.flags.writeable
+    state = there.get_state()
+    r = there.collect(agent, steps=5, opponents=[opponent])
+    again = Fleet(NIM, n=4, workers=1, seed=5)
+    assert again.set_state(state)
+    same(again.collect(agent, steps=5, opponents=[opponent]), r)
+    there.close()
+    again.close()
+
+
+def test_too_few_cores_are_told(cluster, monkeypatch):
+    monkeypatch.setattr(fleet_module, "PATIENCE", 3.0)
+    with pytest.raises(FleetError, match=r"^3 workers need 3 cores, and Ray has 2 in all: .* 3 seconds; .*$"):
+        fleet(False, workers=3)
 
 
 def test_a_killed_worker_is_named(cluster):

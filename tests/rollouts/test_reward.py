@@ -40,14 +40,19 @@ def test_a_users_term_joins_by_import_path():
 
 def test_a_term_a_token_beside_a_term_a_row():
     r = rollout()
-    per_token = np.random.default_rng(1).normal(size=(*r.shape, 3)).astype(np.float32)
-    reward = Reward({"env": 1.0})
+    written = np.random.default_rng(1).integers(0, 4, r.shape)  # of three tokens; none in some rows
+    mask = np.arange(3) < written[..., None]
+    per_token = np.random.default_rng(2).normal(size=mask.shape).astype(np.float32)
+    reward = Reward({"env": 2.0})
     reward.terms["kl"], reward.weights["kl"] = lambda _: per_token, -0.1
+    with pytest.raises(ValueError, match="`token_mask`"):
+        reward(r)
+    r.fields["token_mask"] = mask
     reward(r)
-    assert r.rewards.shape == (*r.shape, 3)
-    np.testing.assert_allclose(
-        r.rewards.sum(-1), r.env_rewards - 0.1 * per_token.sum(-1), rtol=1e-4, atol=1e-5
-    )
+    expected = -0.1 * per_token
+    for t, s in np.ndindex(*r.shape):
+        expected[t, s, written[t, s] - 1] += 2 * r.env_rewards[t, s]
+    np.testing.assert_allclose(r.rewards, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_an_unknown_term_names_those_on_offer():

@@ -1,8 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from rollouts.playback import Playback
 from rollouts.problems import Listed, Problem
+from rollouts.rollout import Rollout
 from rollouts.sampler import Sampler
+from rollouts.storage import load_tree, save_tree
 from tests.toys import Coin, Echo, Nim, Speller, Walk, coin
 
 ARRAYS = ("env_rewards", "terminated", "truncated", "valid", "first", "sign", "episode", "group", "seed")
@@ -18,6 +23,7 @@ def same(a, b):
     np.testing.assert_equal(dict(a.fields), dict(b.fields))
     np.testing.assert_equal(dict(a.parts), dict(b.parts))
     np.testing.assert_equal(dict(a.ended), dict(b.ended))
+    np.testing.assert_equal(a.memory, b.memory)
 
 
 def test_rows_say_what_happened():
@@ -95,6 +101,20 @@ def test_episodes_are_assigned_in_advance_and_played_whole():
         assert slots[0] == e % 4
 
 
+def test_whole_episodes_are_cut_when_they_take_too_long():
+    env = Walk(4)
+    whole = Sampler(env, seed=2).collect(coin(env), episodes=40)
+    cut = Sampler(env, seed=2, longest=3).collect(coin(env), episodes=40)
+    lengths, shortened = (r.ended["length"][np.argsort(r.ended["episode"])] for r in (whole, cut))
+    np.testing.assert_array_equal(shortened, np.minimum(lengths, 3))
+    late = cut.final_obs[:, 1] > 3
+    assert late.sum() == (lengths > 3).sum() > 0
+    assert (cut.final_obs[late, 0] == 3).all()  # the true last one of the shortened episode
+    at = tuple(cut.final_at[late].T)
+    assert cut.truncated[at].all()
+    assert not cut.terminated[at].any()
+
+
 def test_short_episodes_are_not_over_sampled():
     """The mean length over assigned episodes is that over problems; the first to end are far shorter."""
     env = Walk(16, longest=40)
@@ -127,6 +147,65 @@ def test_a_group_faces_one_problem_with_different_luck():
         assert len(np.unique(r.ended["length"][mine])) == 1
         starts = r.fields["u"][r.first & (r.group == g)]
         assert len(np.unique(starts)) == 4
+
+
+def test_a_group_is_its_problem_whatever_was_played_before():
+    env = Walk(4)
+    sampler, seen = Sampler(env, seed=0), {}
+    sampler.collect(coin(env), steps=3)
+    for size in (4, 2, 4):
+        r = sampler.collect(coin(env), episodes=8, group_size=size)
+        for group, seed in zip(r.ended["group"], r.ended["seed"]):
+            seen.setdefault(int(group), set()).add(int(seed))
+    assert len(seen) == 2 + 4 + 2
+    assert all(len(seeds) == 1 for seeds in seen.values())
+
+
+def test_workers_and_slots_play_games_of_their_own():
+    env = Walk(3)
+    workers = [Sampler(env, seed=0, worker=i) for i in range(3)]
+    steps = [s.collect(coin(env), steps=1) for s in workers]
+    episodes = [s.collect(coin(env), episodes=4) for s in workers]
+    seeds = [*(r.seed for r in steps), *(r.ended["seed"] for r in episodes)]
+    luck = [*(r.fields["u"][0] for r in steps), *(r.fields["u"][0] for r in episodes)]
+    assert len(np.unique(np.concatenate([s.ravel() for s in seeds]))) == 3 * 3 + 3 * 4
+    assert len(np.unique(np.concatenate(luck))) == 2 * 3 * 3
+
+
+def test_each_stream_of_steps_has_games_of_its_own():
+    env = Walk(3)
+    sampler = Sampler(env, seed=0)
+    one = sampler.collect(coin(env), steps=10)
+    sampler.collect(coin(env), episodes=3)
+    two = sampler.collect(coin(env), steps=10)
+    assert len(np.unique([one.seed[0], two.seed[0]])) == 6
+
+
+def test_a_sampler_that_never_started_goes_on_exactly():
+    for can_save in (True, False):
+        env = Walk(3)
+        env.can_save = can_save
+        again = Sampler(Walk(3), seed=8)
+        assert again.set_state(Sampler(env, seed=8).get_state()) is True
+        same(Sampler(Walk(3), seed=8).collect(coin(env), steps=5), again.collect(coin(env), steps=5))
+
+
+def test_idle_slots_count_for_nothing():
+    env = Walk(4)
+    r = Sampler(env, seed=1).collect(coin(env), episodes=6)
+    assert not r.valid.all()
+    for column in (r.env_rewards, r.terminated, r.truncated, r.first, r.parts["success"]):
+        assert not column[~r.valid].any()
+    for e, success in zip(r.ended["episode"], r.ended["success"]):
+        assert success == r.terminated[r.valid & (r.episode == e)].sum()
+
+
+def test_ended_has_the_same_types_where_nothing_ended():
+    env = Walk(2, longest=90)
+    sampler = Sampler(env, seed=1)
+    none, some = sampler.collect(coin(env), steps=1).ended, sampler.collect(coin(env), steps=99).ended
+    assert len(none["slot"]) == 0 < len(some["slot"])
+    assert {k: v.dtype for k, v in none.items()} == {k: v.dtype for k, v in some.items()}
 
 
 def test_problem_options_reach_their_slots():
@@ -170,6 +249,16 @@ def test_self_play_signs_make_winner_and_loser():
         winner = seats[-1]
         assert values == [1.0 if s == winner else -1.0 for s in seats]
         assert sum(r.first[t, s] for t, s in rows) == min(2, len(rows))  # each seat begins once
+        account = np.flatnonzero(r.ended["episode"] == e)
+        assert r.ended["seat_returns"][account].tolist() == [[1 - 2 * winner, 2 * winner - 1]]
+        assert r.ended["return"][account] == [1 - 2 * winner]  # seat 0's
+
+
+def test_the_sign_at_an_end_is_that_of_the_true_last_observation():
+    env = Nim(6)
+    r = Sampler(env, seed=1).collect(coin(env), steps=40)
+    assert set(r.obs["to_play"][:-1][r.terminated]) == {0, 1}
+    assert (r.sign == -1).all()
 
 
 def test_self_play_keeps_memory_by_seat():
@@ -192,6 +281,12 @@ def test_opponents_moves_are_part_of_the_row(how):
         assert len(np.unique(seats[rows & (r.episode == e)])) == 1  # its own decisions only
     assert len(np.unique(seats[rows])) == 2  # from either side
     ends = r.terminated & rows
+    at = r.ended["time"], r.ended["slot"]
+    np.testing.assert_array_equal(r.ended["return"], r.env_rewards[at])
+    own = np.take_along_axis(r.ended["seat_returns"], seats[at][:, None], 1)
+    np.testing.assert_array_equal(own[:, 0], r.ended["return"])
+    assert (r.ended["seat_returns"].sum(1) == 0).all()
+    np.testing.assert_array_equal(r.ended["success"], r.ended["seat_returns"][:, 0] > 0)  # by whoever's move
     assert set(np.unique(r.env_rewards[ends])) == {-1.0, 1.0}  # it wins by its own move, loses by another's
     assert (r.env_rewards[rows & ~ends] == 0).all()
     inside = rows[:-1] & ~ends[:-1] & rows[1:]
@@ -221,12 +316,44 @@ def test_text_moves_in_without_a_change():
     assert (Sampler(Echo(4), seed=3).collect(Speller(), episodes=8).ended["success"] == 1).all()
 
 
+def test_memory_that_was_given_away_stays_as_it_was():
+    env = Nim(3)
+    agent, sampler = coin(env), Sampler(env, seed=1)
+    sampler.collect(agent, steps=4)
+    state, count = sampler.get_state(), sampler._chairs[0].memory["count"].copy()
+    r = sampler.collect(agent, steps=6)
+    np.testing.assert_array_equal(r.memory["count"], count)
+    np.testing.assert_array_equal(state["chairs"][0]["memory"]["count"], count)
+    assert not np.array_equal(sampler._chairs[0].memory["count"], count)
+    state["chairs"][0]["memory"]["count"].flags.writeable = False  # as out of an object store
+    again = Sampler(Nim(3), seed=1)
+    again.set_state(state)
+    assert again._chairs[0].memory["count"].flags.writeable
+    same(again.collect(agent, steps=6), r)
+    np.testing.assert_array_equal(state["chairs"][0]["memory"]["count"], count)
+
+
+class Carrier(Coin):
+    """Shows the very arrays that it remembers."""
+
+    def act(self, obs, *, rng, first, memory=None, explore=True):
+        decision = super().act(obs, rng=rng, first=first, memory=memory, explore=explore)
+        return replace(decision, fields=decision.memory)
+
+
+def test_what_was_recorded_is_not_written_over_by_later_memory():
+    env = Walk(4)
+    agent = Carrier(env.single_observation_space, env.single_action_space)
+    r = Sampler(env, seed=2).collect(agent, episodes=6)
+    for e in range(6):
+        counts = r.fields["count"][r.valid & (r.episode == e)]
+        assert counts.tolist() == [*range(1, len(counts) + 1)]
+
+
 @pytest.mark.parametrize(
     "make", [lambda: (Walk(3), Coin), lambda: (Nim(3), Coin), lambda: (Echo(3), Speller)]
 )
 def test_a_saved_sampler_goes_on_exactly(make, tmp_path):
-    from rollouts.storage import load_tree, save_tree
-
     env, kind = make()
     agent = kind(env.single_observation_space, env.single_action_space)
     sampler = Sampler(env, seed=8)
@@ -236,6 +363,17 @@ def test_a_saved_sampler_goes_on_exactly(make, tmp_path):
     again = Sampler(make()[0], seed=8)
     assert again.set_state(load_tree(tmp_path))
     same(expected, again.collect(agent, steps=9))
+
+
+def test_a_state_with_flat_returns_goes_on_exactly():
+    """One seat's running returns were `[n]` in the first checkpoints."""
+    env = Walk(3)
+    sampler, again = Sampler(env, seed=8), Sampler(Walk(3), seed=8)
+    sampler.collect(coin(env), steps=2)
+    state = sampler.get_state()
+    state["accounts"]["returns"] = state["accounts"]["returns"][:, 0]
+    assert again.set_state(state)
+    same(sampler.collect(coin(env), steps=9), again.collect(coin(env), steps=9))
 
 
 def test_games_that_cannot_be_saved_start_afresh_by_new_seeds():
@@ -252,9 +390,6 @@ def test_games_that_cannot_be_saved_start_afresh_by_new_seeds():
 
 
 def test_rollouts_save_load_and_are_played_again(tmp_path):
-    from rollouts.playback import Playback
-    from rollouts.rollout import Rollout
-
     for name, env, again, agent in (
         ("walk", Walk(3), Walk(3), coin(Walk(3))),
         ("echo", Echo(3), Echo(3), Speller(error=0.3)),
@@ -269,6 +404,18 @@ def test_rollouts_save_load_and_are_played_again(tmp_path):
         replayed = Sampler(again, seed=5).collect(Playback(loaded), episodes=9)
         np.testing.assert_array_equal(r.env_rewards, replayed.env_rewards)
         np.testing.assert_equal(dict(r.ended), dict(replayed.ended))
+    with pytest.raises(TypeError, match="memory: object cannot be saved"):
+        replace(loaded, memory=object()).save(tmp_path / "walk")
+    Rollout.load(tmp_path / "walk")  # what was saved before is still whole
     (tmp_path / "walk" / "arrays.safetensors").write_bytes(b"12345")
     with pytest.raises(ValueError, match=r"arrays\.safetensors: missing or damaged"):
         Rollout.load(tmp_path / "walk")
+
+
+def test_a_playback_needs_the_slots_that_played():
+    few = Sampler(Walk(3), seed=5).collect(coin(Walk(3)), episodes=2)
+    again = Sampler(Walk(3), seed=5).collect(Playback(few), episodes=2)
+    np.testing.assert_array_equal(few.actions, again.actions)
+    np.testing.assert_equal(dict(few.ended), dict(again.ended))
+    with pytest.raises(ValueError, match="the rollout begins with 2 slots, not 3"):
+        Sampler(Walk(3), seed=5).collect(Playback(few), episodes=3)

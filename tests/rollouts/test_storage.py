@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from rollouts.storage import Segment, load_tree, save_tree, segment_names
+from rollouts import storage
+from rollouts.storage import Segment, load_tree, save_tree, segment_names, whole_folder
 
 
 def test_a_tree_comes_back_as_it_was(tmp_path):
@@ -41,6 +42,43 @@ def test_segments_are_written_once_and_referred_to(tmp_path):
     assert back.name == "replay-0"
     np.testing.assert_array_equal(back.arrays["obs"], np.zeros(4))
     assert list(segment_names({"a": [{"$segment": "x"}, {"b": {"$segment": "y"}}]})) == ["x", "y"]
+
+
+def test_a_segment_is_on_the_disk_before_it_has_its_name_and_its_name_is_too(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(storage, "sync_to_disk", lambda path: synced.append((path.name, named())))
+    segments = tmp_path / "segments"
+
+    def named():
+        return [p.name for p in segments.glob("*.safetensors")]
+
+    save_tree(tmp_path, Segment("a", {"x": np.ones(3)}), segments)
+    assert synced[:2] == [(".a.tmp", []), ("segments", ["a.safetensors"])]
+
+
+def test_keys_with_a_slash_do_not_overwrite_each_other(tmp_path):
+    tree = {"a/b": np.ones(1), "a": {"b": np.zeros(2), "b'": np.ones(2)}, "": {"a/b": np.ones(3)}}
+    save_tree(tmp_path, tree)
+    np.testing.assert_equal(load_tree(tmp_path), tree)
+
+
+def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
+    def save(name, value, fails=False):
+        with whole_folder(tmp_path / name) as beside:
+            save_tree(beside, value)
+            assert not fails, "the disk is full"
+
+    save("deep/a", 1)
+    save("deep/a", 2)
+    with pytest.raises(AssertionError, match="full"):
+        save("deep/a", 3, fails=True)
+    assert load_tree(tmp_path / "deep" / "a") == 2
+    with pytest.raises(AssertionError, match="full"):
+        save("deep/b", 3, fails=True)
+    (tmp_path / "deep" / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="deep: holds other files"):
+        save("deep", 4)
+    assert sorted(p.name for p in (tmp_path / "deep").iterdir()) == ["a", "notes.txt"]
 
 
 def test_what_is_no_plain_data_is_refused(tmp_path):
