@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from gymnasium import spaces
+from torch import nn
 
 from envs.kernels import kernel
 from envs.rng import next_float, normal
@@ -19,13 +20,19 @@ from envs.rng import next_float, normal
 LOG_2PI = math.log(2 * math.pi)
 
 
-class Categorical:
+class Categorical(nn.Module):
     """One choice (`Discrete`), or several independent ones (`MultiDiscrete`); actions are int64."""
 
+    offset: torch.Tensor
+    """Where each choice's logits begin, less its start: a module's buffer, so that it moves to the device."""
+
     def __init__(self, choices: list[int], start: np.ndarray, shape: tuple[int, ...]) -> None:
+        super().__init__()
         self.choices, self.start, self.shape = choices, start.reshape(-1), shape
         self.size = self.outputs = sum(choices)
         self._widths = np.array(choices)
+        offset = np.cumsum([0, *choices[:-1]]) - self.start
+        self.register_buffer("offset", torch.as_tensor(offset), persistent=False)
 
     def describe(self, params: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """Log-probabilities of every choice `[B, size]`; `mask` (bool, `[B, size]`) has 1 where legal.
@@ -61,8 +68,7 @@ class Categorical:
 
     def _columns(self, actions: torch.Tensor) -> torch.Tensor:
         """Where each choice lies in `[0, size)`: `[B, choices]`."""
-        offset = np.cumsum([0, *self.choices[:-1]]) - self.start
-        return actions.reshape(len(actions), -1) + torch.as_tensor(offset, device=actions.device)
+        return actions.reshape(len(actions), -1) + self.offset
 
 
 class Gaussian:
@@ -73,6 +79,7 @@ class Gaussian:
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape, self.outputs = shape, math.prod(shape)
+        self.choices: list[int] = []
         self.size = 2 * self.outputs
 
     def describe(self, params: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:

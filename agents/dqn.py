@@ -4,24 +4,44 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from gymnasium import spaces
+from pydantic import Field
 
 from agents.networks import from_arrays, to_arrays
-from agents.optim import apply_gradients, load_optimiser_state, make_adam, optimiser_state
+from agents.optim import apply_gradients, gradient_norm, load_optimiser_state, make_adam, optimiser_state
+from agents.options import Count, NotNegative, Options, Positive, Precision, Share, checked, read, switched
 from agents.q_actor import QActor
 from agents.q_losses import best_actions, item_loss, make_goals, take_action
 from agents.q_networks import QNetwork
 from agents.replay import Batch, Replay
-from agents.replay.buffer import check_memory
+from agents.replay.buffer import check_capacity
 from envs.rng import from_seeds
 from rollouts.agent import Learner, Metrics
 from rollouts.rollout import Rollout
 
-EPSILON = {"start": 1.0, "end": 0.01, "steps": 250_000}
-PRIORITIES = {"alpha": 0.5, "beta": 0.4}
+
+class Epsilon(Options):
+    """What `epsilon` may set: a line from `start` to `end` over so many env steps."""
+
+    start: Share = 1.0
+    end: Share = 0.01
+    steps: NotNegative = 250_000
+
+
+class Priorities(Options):
+    """What `prioritised` may set (Hessel et al., 2018, table 1)."""
+
+    alpha: Share = 0.5
+    beta: Share = 0.4
+
+
+EPSILON = Epsilon().model_dump()
+"""What `epsilon` is unless set."""
+QUIET = {"start": 0.0, "end": 0.0}
+"""The same where learned noise explores."""
 RAINBOW: dict[str, Any] = {
     "double": True,
     "dueling": True,
@@ -47,7 +67,8 @@ class DQN(Learner):
     * `prioritised`: replay by error (Schaul et al., 2016): True, or `{alpha: 0.5, beta: 0.4}`; β rises to 1
       over the budget.
     * `distributional`: C51 (Bellemare et al., 2017): True, or `{atoms: 51, v_min: -10, v_max: 10}`.
-    * `noisy`: learned noise in the head's weights explores (Fortunato et al., 2018); ε is then 0 unless set.
+    * `noisy`: learned noise in the head's weights explores (Fortunato et al., 2018); ε is then 0 unless
+      set.
     * `lr`, `adam_eps`: Adam's.
     * `gamma`: discount a step.
     * `replay_capacity`: entries held; one is a decision, or the last observation of a truncated episode.
@@ -58,7 +79,7 @@ class DQN(Learner):
     * `learning_starts`: env steps before the first gradient step.
     * `target_every`: env steps from one copy into the target network to the next.
     * `epsilon`: chance of a random action: `{start: 1, end: 0.01, steps: 250_000}`, a line over so many env
-      steps.
+      steps; what a `noisy` one leaves out of start and end is 0.
     * `eval_epsilon`: the same when not exploring.
     * `collect_steps`: rows a slot between updates.
     * `max_grad_norm`: gradients are scaled down to this global norm; None leaves them.
@@ -66,12 +87,13 @@ class DQN(Learner):
 
     Defaults are Rainbow's (Hessel et al., 2018, table 1; `max_grad_norm` from Wang et al.), but fitted to
     small networks and short runs in `lr`, `learning_starts`, `replay_capacity` and `epsilon`. Raises
-    `ValueError` for options out of range, for actions that are not Discrete, and for a replay that memory
-    cannot hold.
+    `OptionError` for options out of range and a replay that memory cannot hold, `ValueError` for actions that
+    are not Discrete.
     """
 
     actor: QActor
 
+    @checked
     def __init__(
         self,
         observation_space: spaces.Space,
@@ -81,65 +103,42 @@ class DQN(Learner):
         device: str = "cpu",
         double: bool = False,
         dueling: bool = False,
-        n_step: int = 1,
-        prioritised: bool | Mapping[str, float] = False,
+        n_step: Count = 1,
+        prioritised: bool | Mapping[str, Any] = False,
         distributional: bool | Mapping[str, Any] = False,
         noisy: bool = False,
-        lr: float = 2.5e-4,
-        adam_eps: float = 1.5e-4,
-        gamma: float = 0.99,
-        replay_capacity: int = 100_000,
-        batch_size: int = 32,
-        replay_ratio: float = 8.0,
-        learning_starts: int = 5_000,
-        target_every: int = 8_000,
-        epsilon: Mapping[str, float] | None = None,
-        eval_epsilon: float = 0.0,
-        collect_steps: int = 4,
-        max_grad_norm: float | None = 10.0,
+        lr: NotNegative = 2.5e-4,
+        adam_eps: Positive = 1.5e-4,
+        gamma: Share = 0.99,
+        replay_capacity: Count = 100_000,
+        batch_size: Count = 32,
+        replay_ratio: NotNegative = 8.0,
+        learning_starts: Annotated[int, Field(ge=0)] = 5_000,
+        target_every: Count = 8_000,
+        epsilon: Mapping[str, Any] | None = None,
+        eval_epsilon: Share = 0.0,
+        collect_steps: Count = 4,
+        max_grad_norm: Positive | None = 10.0,
         network: Mapping[str, Any] | None = None,
-        precision: str = "fp32",
+        precision: Precision = "fp32",
     ) -> None:
-        counts = {"n_step": n_step, "replay_capacity": replay_capacity, "batch_size": batch_size}
-        for name, count in {**counts, "target_every": target_every, "collect_steps": collect_steps}.items():
-            _need(count >= 1, name, "≥ 1")
-        _need(0 <= gamma <= 1, "gamma", "in [0, 1]")
-        _need(lr >= 0 and adam_eps > 0, "lr ≥ 0 and adam_eps", "> 0")
-        _need(replay_ratio >= 0 and learning_starts >= 0, "replay_ratio and learning_starts", "≥ 0")
-        _need(0 <= eval_epsilon <= 1, "eval_epsilon", "in [0, 1]")
-        usual = dict.fromkeys(EPSILON, 0.0) if noisy else EPSILON
-        self.epsilon = _filled("epsilon", usual, epsilon or {})
-        _need(0 <= self.epsilon["start"] <= 1 and 0 <= self.epsilon["end"] <= 1, "epsilon", "in [0, 1]")
-        given = prioritised if isinstance(prioritised, Mapping) else {}
-        self.priorities = (
-            _filled("prioritised", PRIORITIES, given) if prioritised not in (False, None) else {}
-        )
+        check_capacity(observation_space, replay_capacity, max(batch_size, n_step + 1, collect_steps))
+        self.epsilon = read(Epsilon, {**(QUIET if noisy else {}), **(epsilon or {})}, "epsilon")
+        self.priorities = switched(Priorities, prioritised, "prioritised")
         self.double, self.n_step, self.gamma, self.lr = double, n_step, gamma, lr
         self.replay_capacity, self.batch_size, self.replay_ratio = replay_capacity, batch_size, replay_ratio
         self.learning_starts, self.target_every = learning_starts, target_every
-        self.max_grad_norm = max_grad_norm
-        self.wants = {"steps": collect_steps}
-        check_memory(observation_space, replay_capacity)
+        self.max_grad_norm, self.wants = max_grad_norm, {"steps": collect_steps}
         self.observation_space = observation_space
-        self.actor = QActor(
-            observation_space,
-            action_space,
-            device=device,
-            network=network,
-            dueling=dueling,
-            distributional=distributional,
-            noisy=noisy,
-            eval_epsilon=eval_epsilon,
-            precision=precision,
-            seed=seed,
-        )
+        plays: dict[str, Any] = {"network": network, "precision": precision, "eval_epsilon": eval_epsilon}
+        plays |= {"dueling": dueling, "distributional": distributional, "noisy": noisy}
+        self.actor = QActor(observation_space, action_space, seed=seed, device=device, **plays)
         self.online = self.actor.network
         self.target = copy.deepcopy(self.online).requires_grad_(False)
         self.optimiser = make_adam(self.online, lr, eps=adam_eps)
         self.rng = from_seeds([seed])
         self.replay: Replay | None = None  # made with the first rollout: who only plays needs none
-        self.env_steps = self.gradient_steps = 0
-        self.debt = 0.0  # items still to be replayed
+        self.env_steps, self.gradient_steps, self.debt = 0, 0, 0.0  # debt: items still to be replayed
         self._anneal()
 
     def learn(self, rollout: Rollout) -> Metrics:
@@ -149,7 +148,8 @@ class DQN(Learner):
         begun = max(self.env_steps, self.learning_starts)
         copies = self.env_steps // self.target_every
         self.env_steps += rollout.decisions
-        self.debt += max(0, self.env_steps - begun) * self.replay_ratio
+        counted = max(0, self.env_steps - begun)
+        self.debt += counted * self.replay_ratio
         self._anneal()
         if self.env_steps // self.target_every > copies:
             self.target.load_state_dict(self.online.state_dict())
@@ -159,7 +159,7 @@ class DQN(Learner):
             updates = min(group, int(self.debt // self.batch_size))
             stats += self._update(self.replay, updates)
             self.debt -= updates * self.batch_size
-        return self._metrics(stats)
+        return self._metrics(stats, counted)
 
     def _update(self, replay: Replay, updates: int) -> list[torch.Tensor]:
         """Gradient steps, as many as `updates`, whose items are drawn and whose targets are made in one go.
@@ -167,7 +167,7 @@ class DQN(Learner):
         So priorities and the choice of double Q-learning may be `updates` steps old: far less than the target
         network is. Returns `[loss, mean value, gradient's norm]` of each step.
         """
-        beta = self.priorities.get("beta", 1.0)
+        beta = self.priorities.beta if self.priorities else 1.0
         batch = replay.sample(updates * self.batch_size, self.rng, beta + (1 - beta) * self.progress)
         tensor, stats = self.actor.tensor, []
         obs, next_obs = tensor(batch.obs).chunk(2)
@@ -181,9 +181,10 @@ class DQN(Learner):
             loss = (weights[part] * losses).mean()
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
-            norm = apply_gradients(self.optimiser, self.max_grad_norm)
+            norm = gradient_norm(self.optimiser)
+            apply_gradients(self.optimiser, norm, float(norm), self.max_grad_norm)
             q = self.online.values(played.detach().unsqueeze(1)).mean()
-            stats.append(torch.stack([loss.detach(), q, torch.as_tensor(norm, device=q.device)]))
+            stats.append(torch.stack([loss.detach(), q, norm]))
         self.gradient_steps += updates
         if self.priorities:
             replay.update(batch, errors.cpu().numpy())
@@ -209,23 +210,21 @@ class DQN(Learner):
             noise = noise.repeat(self.batch_size, 1)
         return self.actor.forward(obs, noise, network)
 
-    def _metrics(self, stats: list[torch.Tensor]) -> Metrics:
+    def _metrics(self, stats: list[torch.Tensor], counted: int) -> Metrics:
+        """What is logged of an update, `counted` of whose env steps call for gradient steps."""
         assert self.replay is not None
-        begun = max(1, self.env_steps - self.learning_starts)
-        metrics = {
-            "epsilon": self.actor.epsilon,
-            "lr": self.lr,
-            "replay_size": float(self.replay.items),
-            "replay_ratio": self.gradient_steps * self.batch_size / begun,
-        }
+        items = float(self.replay.items)
+        metrics = {"epsilon": self.actor.epsilon, "lr": self.lr, "replay_size": items}
+        if counted:
+            metrics["replay_ratio"] = len(stats) * self.batch_size / counted
         means = torch.stack(stats).mean(0).tolist() if stats else []
         return metrics | dict(zip(("q_loss", "q_mean", "grad_norm"), means))
 
     def _anneal(self) -> None:
         """Set the actor's ε by the env steps so far."""
-        start, end, steps = (self.epsilon[name] for name in ("start", "end", "steps"))
-        share = min(1.0, self.env_steps / steps) if steps > 0 else 1.0
-        self.actor.epsilon = start + (end - start) * share
+        line = self.epsilon
+        share = min(1.0, self.env_steps / line.steps) if line.steps > 0 else 1.0
+        self.actor.epsilon = line.start + (line.end - line.start) * share
 
     def _new_replay(self) -> Replay:
         return Replay(
@@ -233,7 +232,7 @@ class DQN(Learner):
             self.replay_capacity,
             n_step=self.n_step,
             gamma=self.gamma,
-            alpha=self.priorities.get("alpha"),
+            alpha=self.priorities.alpha if self.priorities else None,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -260,16 +259,3 @@ class DQN(Learner):
             self.replay = self._new_replay()
             self.replay.set_state(state["replay"])
         self._anneal()
-
-
-def _filled(name: str, defaults: Mapping[str, float], given: Mapping[str, float]) -> dict[str, float]:
-    """`given` with `defaults` for what it leaves out (`ValueError` for other keys)."""
-    for key in given:
-        if key not in defaults:
-            raise ValueError(f"DQN: {name} has no {key!r}; it may set {', '.join(defaults)}")
-    return {**defaults, **given}
-
-
-def _need(held: bool, name: str, wanted: str) -> None:
-    if not held:
-        raise ValueError(f"DQN: {name} must be {wanted}")

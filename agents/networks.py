@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from gymnasium import spaces
+from pydantic import Field
 from torch import nn
 
-Linear = Callable[[int, int], nn.Module]
+from agents.options import Count, OptionError, Options, read
+from envs.nearest import suggest
 
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "grid": {"channels": 16, "hidden": 128},
-    "pixels": {"hidden": 512},
-    "vector": {"hidden": [64, 64], "activation": "tanh"},
-}
-"""What a `network` of each kind may set, with the values used otherwise."""
+
+class Grid(Options):
+    """What a `grid` network may set."""
+
+    channels: Count = 16
+    hidden: Count = 128
+
+
+class Pixels(Options):
+    """What a `pixels` network may set."""
+
+    hidden: Count = 512
+
+
+class Vector(Options):
+    """What a `vector` network may set."""
+
+    hidden: list[Count] = Field([64, 64], strict=False)
+    activation: Literal["tanh", "relu", "silu"] = "tanh"
+
+
+KINDS: dict[str, type[Options]] = {"grid": Grid, "pixels": Pixels, "vector": Vector}
 
 SMALLEST = {"grid": 3, "pixels": 36}
 """The shortest side that the convolutions of each kind leave something of."""
@@ -48,54 +65,64 @@ def split_obs(obs: Any) -> tuple[Any, Any]:
 def resolve_network(observation_space: spaces.Space, network: Mapping[str, Any] | None) -> dict[str, Any]:
     """`network` with its kind picked by the space where it names none, and all defaults filled in.
 
-    Raises `ValueError` for an unknown kind, key or activation, and for a kind that cannot see this space.
+    Raises `OptionError` for an unknown kind or key, values out of range, a kind that cannot see this space.
     """
-    space = seen_space(observation_space)
-    given = dict(network or {})
+    space, given = seen_space(observation_space), dict(network or {})
     kind = given.pop("kind", None) or natural_kind(space)
-    if kind not in DEFAULTS:
-        raise ValueError(f"network kind {kind!r} is not known; there are {', '.join(DEFAULTS)}")
-    if kind in ("grid", "pixels") and len(space.shape or ()) != 3:
-        raise ValueError(f"a {kind} network needs observations of 3 axes, not of shape {space.shape}")
-    if kind in SMALLEST and sorted(space.shape or ())[1] < SMALLEST[kind]:  # planes are the fewest
-        small = f"{SMALLEST[kind]} pixels a side at least"
-        raise ValueError(f"a {kind} network needs {small}; observations here have shape {space.shape}")
-    for key in given:
-        if key not in DEFAULTS[kind]:
-            near = difflib.get_close_matches(key, DEFAULTS[kind], 1) or list(DEFAULTS[kind])
-            raise ValueError(f"a {kind} network has no {key!r}; did you mean {' or '.join(near)}?")
-    out = {"kind": kind, **DEFAULTS[kind], **given}
-    if out.get("activation", "tanh") not in ACTIVATIONS:
-        raise ValueError(f"activation {out['activation']!r} is not known; there are {', '.join(ACTIVATIONS)}")
-    return out
+    if str(kind) not in KINDS:
+        raise OptionError("network.kind", f"network kind {kind!r} is not known; {suggest(str(kind), KINDS)}")
+    options = {"kind": kind, **read(KINDS[kind], given, "network").model_dump()}
+    if kind == "vector":
+        return options
+    shape = space.shape or ()
+    if len(shape) != 3:
+        needs = f"observations of 3 axes, not of shape {shape}"
+        raise OptionError("network.kind", f"a {kind} network needs {needs}")
+    if min(shape[:2] if kind == "grid" or planes_last(shape) else shape[1:]) < SMALLEST[kind]:
+        needs = f"{SMALLEST[kind]} pixels a side at least; observations here have shape {shape}"
+        raise OptionError("network.kind", f"a {kind} network needs {needs}")
+    return options
 
 
 def natural_kind(space: spaces.Space) -> str:
-    """`pixels` for uint8 images, `grid` for other arrays of 3 axes, else `vector`."""
+    """`pixels` for uint8 images, `grid` for other arrays of 3 axes, else `vector`.
+
+    Raises `ValueError` for what no network sees, and for a grid that seems to have its planes first.
+    """
     if not isinstance(space, (spaces.Box, spaces.MultiBinary, spaces.Discrete)):
         raise ValueError(f"no network for observations in {space}; a Box, MultiBinary or Discrete is needed")
     shape = space.shape or ()
     if len(shape) != 3:
         return "vector"
-    return "pixels" if space.dtype == np.uint8 and sorted(shape)[1] >= SMALLEST["pixels"] else "grid"
+    if space.dtype == np.uint8 and sorted(shape)[1] >= SMALLEST["pixels"]:
+        return "pixels"
+    if shape[0] < min(shape[1:]):
+        raise OptionError(
+            "network.kind",
+            f"observations of shape {shape} look as if planes came first, and a grid network takes "
+            "[rows, columns, planes]: transpose them, or say which it is by network.kind, grid (as they are) "
+            "or pixels (planes first)",
+        )
+    return "grid"
 
 
-def make_encoder(
-    observation_space: spaces.Space, network: Mapping[str, Any] | None = None, linear: Linear = nn.Linear
-) -> nn.Module:
+def planes_last(shape: tuple[int, ...]) -> bool:
+    """Whether a picture of this shape is `[rows, columns, planes]`: planes are the fewest."""
+    return shape[2] < min(shape[:2])
+
+
+def make_encoder(observation_space: spaces.Space, network: Mapping[str, Any] | None = None) -> nn.Module:
     """An encoder with `out_features`, for raw observations `[B, ...]` of a single `observation_space`.
 
-    `network` is `{"kind": "grid" | "pixels" | "vector", ...}` (see `DEFAULTS`), or None to pick by the space.
-    `linear` builds the dense layers. The encoder casts and scales (uint8 by 1/255) and knows the
-    layout, so it is fed what the environment gave. Raises `ValueError` as `resolve_network` does.
+    `network` is `{"kind": "grid" | "pixels" | "vector", ...}` (see `KINDS`), or None to pick by the space.
+    The encoder casts and scales (uint8 by 1/255) and knows the layout, so it is fed what the environment
+    gave. Raises `ValueError` as `resolve_network` does.
     """
     space, options = seen_space(observation_space), resolve_network(observation_space, network)
-    kind = options["kind"]
+    kind = options.pop("kind")
     if kind == "vector":
-        return VectorEncoder(space, options["hidden"], options["activation"], linear)
-    if kind == "grid":
-        return GridEncoder(space.shape, options["channels"], options["hidden"], linear)  # type: ignore[arg-type]
-    return PixelEncoder(space.shape, options["hidden"], linear)  # type: ignore[arg-type]
+        return VectorEncoder(space, **options)
+    return (GridEncoder if kind == "grid" else PixelEncoder)(space.shape, **options)  # type: ignore[arg-type]
 
 
 def as_float(x: torch.Tensor) -> torch.Tensor:
@@ -125,13 +152,13 @@ class GridEncoder(nn.Module):
     An HWC batch seen as NCHW is already in channels-last memory, the fastest for convolutions on a CPU.
     """
 
-    def __init__(self, shape: tuple[int, int, int], channels: int, hidden: int, linear: Linear) -> None:
+    def __init__(self, shape: tuple[int, int, int], channels: int, hidden: int) -> None:
         super().__init__()
         height, width, planes = shape
         self.out_features = hidden
         self.conv = nn.Conv2d(planes, channels, 3)
         channels_last_(self)
-        self.dense = linear(channels * (height - 2) * (width - 2), hidden)
+        self.dense = nn.Linear(channels * (height - 2) * (width - 2), hidden)
 
     def forward(self, obs: torch.Tensor) -> torch.Tensor:
         x = F.relu_(self.conv(as_float(obs).permute(0, 3, 1, 2)))
@@ -139,25 +166,23 @@ class GridEncoder(nn.Module):
 
 
 class PixelEncoder(nn.Module):
-    """The network of Mnih et al. (2015) for uint8 `[B, C, H, W]`, or `[B, H, W, C]` with at most 4 planes."""
+    """The network of Mnih et al. (2015) for `[B, C, H, W]`, or `[B, H, W, C]`: planes are the fewest."""
 
-    def __init__(self, shape: tuple[int, int, int], hidden: int, linear: Linear) -> None:
+    def __init__(self, shape: tuple[int, int, int], hidden: int) -> None:
         super().__init__()
         self.out_features = hidden
-        self.planes_last = shape[-1] <= 4 < shape[0]
+        self.planes_last = planes_last(shape)
         planes, height, width = (shape[2], *shape[:2]) if self.planes_last else shape
         self.conv1 = nn.Conv2d(planes, 32, 8, stride=4)
         self.conv2 = nn.Conv2d(32, 64, 4, stride=2)
         self.conv3 = nn.Conv2d(64, 64, 3)
         channels_last_(self)
         height, width = (((side - 8) // 4 + 1 - 4) // 2 + 1 - 2 for side in (height, width))
-        self.dense = linear(64 * height * width, hidden)
+        self.dense = nn.Linear(64 * height * width, hidden)
 
     def forward(self, obs: torch.Tensor) -> torch.Tensor:
         x = obs.permute(0, 3, 1, 2) if self.planes_last else obs
-        x = as_float(
-            x.contiguous(memory_format=torch.channels_last)
-        )  # reorder the bytes, before they are floats
+        x = as_float(x.contiguous(memory_format=torch.channels_last))  # bytes are reordered before floats
         for conv in (self.conv1, self.conv2, self.conv3):
             x = F.relu_(conv(x))
         return F.relu_(self.dense(flat(x)))
@@ -166,7 +191,7 @@ class PixelEncoder(nn.Module):
 class VectorEncoder(nn.Module):
     """Dense layers over a flattened observation; a `Discrete` one is seen one-hot."""
 
-    def __init__(self, space: spaces.Space, hidden: list[int], activation: str, linear: Linear) -> None:
+    def __init__(self, space: spaces.Space, hidden: list[int], activation: str) -> None:
         super().__init__()
         self.one_hot = int(space.n) if isinstance(space, spaces.Discrete) else 0
         self.start = int(space.start) if isinstance(space, spaces.Discrete) else 0
@@ -174,7 +199,7 @@ class VectorEncoder(nn.Module):
         self.out_features = sizes[-1]
         layers: list[nn.Module] = []
         for before, after in itertools.pairwise(sizes):
-            layers += [linear(before, after), ACTIVATIONS[activation]()]
+            layers += [nn.Linear(before, after), ACTIVATIONS[activation]()]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, obs: torch.Tensor) -> torch.Tensor:

@@ -16,22 +16,32 @@ def make_adam(module: nn.Module, lr: float, eps: float) -> torch.optim.Adam:
     return torch.optim.Adam(module.parameters(), lr=lr, eps=eps, fused=True)
 
 
-def apply_gradients(optimiser: torch.optim.Optimizer, max_norm: float | None = None) -> float:
-    """Check the gradients, clip them to the global norm `max_norm`, step; returns the norm before clipping.
+def gradient_norm(optimiser: torch.optim.Optimizer) -> torch.Tensor:
+    """The global norm of all gradients, on their device."""
+    return nn.utils.get_total_norm([p.grad for p in _learned(optimiser) if p.grad is not None])
 
-    Raises `FloatingPointError` where a gradient is not finite; the weights are then as they were.
+
+def apply_gradients(
+    optimiser: torch.optim.Optimizer, total: torch.Tensor, norm: float, max_norm: float | None
+) -> None:
+    """Check the gradients, clip them to the global norm `max_norm`, step.
+
+    `total` is `gradient_norm(optimiser)`, and `norm` its value: reading it is what a GPU's host waits for, so
+    the caller does that, together with what else it wants to know. Raises `FloatingPointError` where a
+    gradient is not finite; the weights are then as they were.
     """
-    parameters = [p for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
-    total = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    norm = float(total)
     if not math.isfinite(norm):
         raise FloatingPointError(
             f"the gradient is not finite (norm {norm}); the weights were left as they were"
         )
     if max_norm is not None and norm > max_norm:
-        nn.utils.clip_grads_with_norm_(parameters, max_norm, total)
+        nn.utils.clip_grads_with_norm_(_learned(optimiser), max_norm, total)
     optimiser.step()
-    return norm
+
+
+def _learned(optimiser: torch.optim.Optimizer) -> list[torch.Tensor]:
+    """The parameters that have gradients."""
+    return [p for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
 
 
 def set_lr(optimiser: torch.optim.Optimizer, lr: float) -> None:

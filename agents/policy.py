@@ -12,6 +12,7 @@ from gymnasium import spaces
 from torch import nn
 
 from agents.distributions import Gaussian, make_distribution
+from agents.legal import legal_mask
 from agents.networks import (
     from_arrays,
     make_encoder,
@@ -22,9 +23,8 @@ from agents.networks import (
     split_obs,
     to_arrays,
 )
+from agents.options import OptionError, Precision, checked
 from rollouts.agent import Agent, Decision, Memory
-
-PRECISIONS = ("fp32", "bf16")
 
 
 class Normaliser(nn.Module):
@@ -105,6 +105,7 @@ class PolicyActor(Agent):
     Raises `ValueError` for spaces and options that do not fit.
     """
 
+    @checked
     def __init__(
         self,
         observation_space: spaces.Space,
@@ -114,15 +115,14 @@ class PolicyActor(Agent):
         network: Mapping[str, Any] | None = None,
         share: bool | None = None,
         normalise_obs: bool = False,
-        precision: str = "fp32",
+        precision: Precision = "fp32",
         seed: int = 0,
     ) -> None:
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision {precision!r} is not known; there are {', '.join(PRECISIONS)}")
         network = resolve_network(observation_space, network)
         vector = network["kind"] == "vector" and isinstance(seen_space(observation_space), spaces.Box)
         if normalise_obs and not vector:
-            raise ValueError("normalise_obs is for vectors; grids and pixels are scaled by their networks")
+            said = "normalise_obs is for vectors; grids and pixels are scaled by their networks"
+            raise OptionError("normalise_obs", said)
         share = network["kind"] != "vector" if share is None else share
         self.options = {
             "network": network,
@@ -140,8 +140,6 @@ class PolicyActor(Agent):
         self, obs: Any, *, rng: np.ndarray, first: np.ndarray, memory: Memory = None, explore: bool = True
     ) -> Decision:
         seen, mask = self.to_device(obs)
-        if mask is not None and not bool(mask.any(-1).all()):
-            raise ValueError(f"row {int(mask.any(-1).int().argmin())} has no legal action")
         with torch.inference_mode():
             params, value = self.forward(seen)
             described = self.distribution.describe(params, mask).cpu().numpy()
@@ -151,10 +149,14 @@ class PolicyActor(Agent):
         return Decision(actions, fields={"log_prob": log_prob, "value": values})
 
     def to_device(self, obs: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """`(what the network sees, action mask or None)` as tensors on the device, in raw dtypes."""
+        """`(what the network sees, action mask or None)` as tensors on the device, in raw dtypes.
+
+        Raises `ValueError` where a mask leaves nothing legal.
+        """
         seen, mask = split_obs(obs)
-        mask = None if mask is None else torch.as_tensor(np.asarray(mask, bool), device=self.device)
-        return torch.as_tensor(seen, device=self.device), mask
+        mask = legal_mask(mask, self.distribution.choices)
+        on_device = None if mask is None else torch.as_tensor(mask, device=self.device)
+        return torch.as_tensor(seen, device=self.device), on_device
 
     def forward(self, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """`(action parameters, value)` at the actor's precision."""

@@ -11,13 +11,22 @@ import torch
 from gymnasium import spaces
 
 from agents.networks import split_obs
-from agents.optim import apply_gradients, load_optimiser_state, make_adam, optimiser_state, set_lr
+from agents.optim import (
+    apply_gradients,
+    gradient_norm,
+    load_optimiser_state,
+    make_adam,
+    optimiser_state,
+    set_lr,
+)
+from agents.options import Count, NotNegative, OptionError, Positive, Precision, Share, checked
 from agents.policy import PolicyActor
 from agents.returns import gae, next_values
 from rollouts.agent import Learner, Metrics
 from rollouts.rollout import Rollout
 
 STATS = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
+KL = STATS.index("approx_kl")
 
 
 @dataclass(frozen=True)
@@ -88,11 +97,12 @@ class PPO(Learner):
     * `normalise_obs`, `network`, `share`, `precision`: see `agents.policy.PolicyActor`.
 
     Defaults are the usual ones for small networks; `docs/ppo.md` has the papers' beside them. Raises
-    `ValueError` for options out of range and for spaces that PPO cannot play.
+    `OptionError` for options out of range and `ValueError` for spaces that PPO cannot play.
     """
 
     actor: PolicyActor
 
+    @checked
     def __init__(
         self,
         observation_space: spaces.Space,
@@ -100,29 +110,25 @@ class PPO(Learner):
         *,
         seed: int = 0,
         device: str = "cpu",
-        n_steps: int = 128,
-        epochs: int = 4,
-        minibatch_size: int = 256,
-        lr: float = 2.5e-4,
+        n_steps: Count = 128,
+        epochs: Count = 4,
+        minibatch_size: Count = 256,
+        lr: NotNegative = 2.5e-4,
         anneal_lr: bool = True,
-        gamma: float = 0.99,
-        gae_lambda: float = 0.95,
-        clip: float = 0.2,
-        clip_value: float | None = None,
-        entropy_coef: float | Sequence[float] = 0.01,
-        value_coef: float = 0.5,
-        max_grad_norm: float | None = 0.5,
-        target_kl: float | None = None,
+        gamma: Share = 0.99,
+        gae_lambda: Share = 0.95,
+        clip: Positive = 0.2,
+        clip_value: Positive | None = None,
+        entropy_coef: float | list[float] | tuple[float, float] = 0.01,
+        value_coef: NotNegative = 0.5,
+        max_grad_norm: Positive | None = 0.5,
+        target_kl: Positive | None = None,
         normalise_advantage: bool = True,
         normalise_obs: bool = False,
         network: Mapping[str, Any] | None = None,
         share: bool | None = None,
-        precision: str = "fp32",
+        precision: Precision = "fp32",
     ) -> None:
-        counts = "n_steps, epochs and minibatch_size"
-        _need(n_steps >= 1 and epochs >= 1 and minibatch_size >= 1, counts, "≥ 1")
-        _need(0 <= gamma <= 1 and 0 <= gae_lambda <= 1, "gamma and gae_lambda", "in [0, 1]")
-        _need(lr >= 0 and clip > 0, "lr ≥ 0 and clip", "> 0")
         self.entropy_coef = _line(entropy_coef)
         self.epochs, self.minibatch_size, self.target_kl = epochs, minibatch_size, target_kl
         self.lr, self.anneal_lr, self.max_grad_norm = lr, anneal_lr, max_grad_norm
@@ -134,15 +140,9 @@ class PPO(Learner):
             "normalise_advantage": normalise_advantage,
         }
         self.wants = {"steps": n_steps}
+        plays: dict[str, Any] = {"network": network, "share": share, "normalise_obs": normalise_obs}
         self.actor = PolicyActor(
-            observation_space,
-            action_space,
-            seed=seed,
-            device=device,
-            network=network,
-            share=share,
-            normalise_obs=normalise_obs,
-            precision=precision,
+            observation_space, action_space, seed=seed, device=device, precision=precision, **plays
         )
         self.optimiser = make_adam(self.actor.network, lr, eps=1e-5)
         self.generator = np.random.default_rng(seed)
@@ -159,11 +159,14 @@ class PPO(Learner):
         for index in self._minibatches(rows):
             loss, stat = self._loss(batch.take(index), entropy_coef)
             stats.append(stat)
-            if self.target_kl is not None and float(stat[STATS.index("approx_kl")]) > self.target_kl:
-                break
             self.optimiser.zero_grad()
             loss.backward()
-            norms.append(apply_gradients(self.optimiser, self.max_grad_norm))
+            total = gradient_norm(self.optimiser)
+            kl, norm = torch.stack([stat[KL], total]).tolist()  # all that the host waits for
+            if self.target_kl is not None and kl > self.target_kl:
+                break
+            apply_gradients(self.optimiser, total, norm, self.max_grad_norm)
+            norms.append(norm)
         self.updates += 1
         normaliser = self.actor.network.normaliser
         if normaliser is not None:  # after learning, so that log_prob and value stay comparable
@@ -252,12 +255,9 @@ def _explained(values: np.ndarray, returns: np.ndarray) -> Metrics:
 
 
 def _line(value: float | Sequence[float]) -> tuple[float, float]:
-    """A schedule's start and end, from one number or two (`ValueError` otherwise)."""
+    """A schedule's start and end, from one number or two (`OptionError` otherwise)."""
     ends = [float(x) for x in value] if isinstance(value, Sequence) else [float(value)] * 2
-    _need(len(ends) == 2, "entropy_coef", f"a number or [start, end], not {value}")
+    if len(ends) != 2 or min(ends) < 0:
+        wanted = f"a number or [start, end], at least 0, not {value}"
+        raise OptionError("entropy_coef", f"entropy_coef must be {wanted}")
     return ends[0], ends[1]
-
-
-def _need(held: bool, names: str, wanted: str) -> None:
-    if not held:
-        raise ValueError(f"PPO: {names} must be {wanted}")

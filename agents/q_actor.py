@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
+from agents.legal import legal_mask, random_choices
 from agents.networks import from_arrays, resolve_network, seeded, split_obs, to_arrays
-from agents.policy import PRECISIONS
+from agents.options import Precision, Share, checked
 from agents.q_losses import best_actions
 from agents.q_networks import QNetwork
 from envs.rng import normal, uniform
@@ -25,6 +26,7 @@ class QActor(Agent):
     part of the weights. Raises `ValueError` for action spaces other than `Discrete`.
     """
 
+    @checked
     def __init__(
         self,
         observation_space: spaces.Space,
@@ -35,14 +37,12 @@ class QActor(Agent):
         dueling: bool = False,
         distributional: bool | Mapping[str, Any] = False,
         noisy: bool = False,
-        eval_epsilon: float = 0.0,
-        precision: str = "fp32",
+        eval_epsilon: Share = 0.0,
+        precision: Precision = "fp32",
         seed: int = 0,
     ) -> None:
         if not isinstance(action_space, spaces.Discrete):
             raise ValueError(f"DQN plays Discrete actions, not {action_space}; PPO plays these")
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision {precision!r} is not known; there are {', '.join(PRECISIONS)}")
         self.start, self.actions = int(action_space.start), int(action_space.n)
         self.device, self.precision = torch.device(device), precision
         self.epsilon, self.eval_epsilon = 0.0, eval_epsilon
@@ -59,15 +59,17 @@ class QActor(Agent):
         self, obs: Any, *, rng: np.ndarray, first: np.ndarray, memory: Memory = None, explore: bool = True
     ) -> Decision:
         seen, mask = split_obs(obs)
+        mask = legal_mask(mask, [self.actions])
         noise = self.noise(rng) if explore else None
         with torch.inference_mode():
             values = self.network.values(self.forward(self.tensor(seen), noise))
-            best = best_actions(values, None if mask is None else self.tensor(np.asarray(mask, bool)))
+            best = best_actions(values, None if mask is None else self.tensor(mask))
         actions = best.cpu().numpy()
         epsilon = self.epsilon if explore else self.eval_epsilon
         if epsilon > 0:
-            coin, choice = uniform(rng, 2).T
-            actions = np.where(coin < epsilon, random_actions(choice, mask, self.actions), actions)
+            u = uniform(rng, 2)
+            picks = random_choices(u[:, 1:], [self.actions], mask)[:, 0]
+            actions = np.where(u[:, 0] < epsilon, picks, actions)
         return Decision(actions + self.start)
 
     def forward(
@@ -103,11 +105,3 @@ class QActor(Agent):
     def spec(self) -> dict[str, Any]:
         more = {"eval_epsilon": self.eval_epsilon, "precision": self.precision}
         return super().spec() | {"options": self.options | more}
-
-
-def random_actions(choice: np.ndarray, mask: np.ndarray | None, actions: int) -> np.ndarray:
-    """One legal action a row, int64 `[n]`, by `choice` (floats `[n]` in [0, 1)); all alike likely."""
-    if mask is None:
-        return (choice * actions).astype(np.int64)
-    legal = np.cumsum(mask, axis=1)
-    return (legal > (choice * legal[:, -1]).astype(np.int64)[:, None]).argmax(1)

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
 from gymnasium import spaces
+from pydantic import Field, model_validator
 from torch import nn
 
 from agents.networks import make_encoder
+from agents.options import Options, switched
 
-ATOMS = {"atoms": 51, "v_min": -10.0, "v_max": 10.0}
-"""What `distributional` may set (Bellemare, Dabney and Munos, 2017)."""
 SIGMA = 0.5  # Fortunato et al. (2018), section 3.2
+
+
+class Distributional(Options):
+    """What `distributional` may set (Bellemare, Dabney and Munos, 2017)."""
+
+    atoms: Annotated[int, Field(ge=2)] = 51
+    v_min: float = -10.0
+    v_max: float = 10.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Distributional:
+        if self.v_min >= self.v_max:
+            raise ValueError("needs v_min < v_max")
+        return self
 
 
 class NoisyLinear(nn.Module):
@@ -63,9 +77,8 @@ class QNetwork(nn.Module):
         noisy: bool = False,
     ) -> None:
         super().__init__()
-        atoms = atom_options(distributional)
-        self.actions, self.atoms = actions, int(atoms["atoms"]) if atoms else 1
-        support = torch.linspace(atoms["v_min"], atoms["v_max"], self.atoms) if atoms else torch.zeros(1)
+        support = make_support(distributional)
+        self.actions, self.atoms = actions, len(support)
         self.support: torch.Tensor
         self.register_buffer("support", support, persistent=False)
         self.encoder = make_encoder(observation_space, network)
@@ -98,15 +111,7 @@ class QNetwork(nn.Module):
         return out.float().softmax(2) @ self.support  # type: ignore[operator]
 
 
-def atom_options(distributional: bool | Mapping[str, Any]) -> dict[str, Any]:
-    """`distributional` with defaults filled in, empty when off (`ValueError` for what makes no sense)."""
-    if distributional is False or distributional is None:
-        return {}
-    given = {} if distributional is True else dict(distributional)
-    unknown = sorted(given.keys() - ATOMS.keys())
-    if unknown:
-        raise ValueError(f"distributional: {unknown[0]!r} is not known; there are {', '.join(ATOMS)}")
-    options = {**ATOMS, **given}
-    if options["atoms"] < 2 or options["v_min"] >= options["v_max"]:
-        raise ValueError("distributional: at least 2 atoms and v_min < v_max are needed")
-    return options
+def make_support(distributional: bool | Mapping[str, Any]) -> torch.Tensor:
+    """The returns that have a chance each, `[atoms]`; a single 0 where distributions are off."""
+    options = switched(Distributional, distributional, "distributional")
+    return torch.zeros(1) if options is None else torch.linspace(options.v_min, options.v_max, options.atoms)

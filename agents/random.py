@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from agents.legal import legal_mask, random_choices
 from envs.rng import normal, uniform
 from rollouts.agent import Agent, Decision, Memory
 
@@ -33,27 +34,18 @@ class Random(Agent):
         if isinstance(space, spaces.Box):
             return Decision(_within(space, rng))
         mask = obs.get("action_mask") if isinstance(obs, Mapping) else None
-        if isinstance(space, spaces.Discrete):
-            return Decision(_choose([int(space.n)], mask, rng)[:, 0] + space.start)
-        if isinstance(space, spaces.MultiBinary):
-            return Decision(_choose([2] * int(np.prod(space.shape)), mask, rng).reshape(-1, *space.shape))
-        assert isinstance(space, spaces.MultiDiscrete)
-        picks = _choose([int(k) for k in space.nvec.reshape(-1)], mask, rng)
-        return Decision(picks.reshape(-1, *space.shape) + space.start)
+        choices = _choices(space)
+        picks = random_choices(uniform(rng, len(choices)), choices, legal_mask(mask, choices))
+        return Decision(picks.reshape(-1, *(space.shape or ())) + getattr(space, "start", 0))
 
 
-def _choose(choices: list[int], mask: np.ndarray | None, rng: np.ndarray) -> np.ndarray:
-    """One number below each of `choices`, legal by `mask` (`[n, sum(choices)]`): int64 `[n, choices]`."""
-    u = uniform(rng, len(choices))
-    if mask is None:
-        return (u * choices).astype(np.int64)
-    picks, parts = [], np.split(np.asarray(mask, bool), np.cumsum(choices)[:-1], axis=-1)
-    for i, legal in enumerate(parts):
-        if not legal.any(-1).all():
-            raise ValueError(f"row {int(np.argmin(legal.any(-1)))} has no legal action")
-        ahead = np.floor(u[:, i] * legal.sum(-1))
-        picks.append((legal.cumsum(-1) > ahead[:, None]).argmax(-1))
-    return np.stack(picks, axis=-1)
+def _choices(space: spaces.Space) -> list[int]:
+    """How many there are to pick from, for each number of an action."""
+    if isinstance(space, spaces.Discrete):
+        return [int(space.n)]
+    if isinstance(space, spaces.MultiDiscrete):
+        return [int(k) for k in space.nvec.reshape(-1)]
+    return [2] * int(np.prod(space.shape))  # type: ignore[arg-type]
 
 
 def _within(space: spaces.Box, rng: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import dropwhile
 from statistics import fmean, median
 
 Record = Mapping[str, float]
@@ -135,13 +136,13 @@ def _grad_norm(history: Sequence[Record]) -> str:
 
 
 def _replay_ratio(history: Sequence[Record], wanted: float | None) -> str:
-    learning = [history[0], *(r for r in history[1:] if "q_loss" in r)]  # not before it has begun
-    recent = _lasting(learning, "replay_ratio")
-    if not recent or not wanted or wanted / 1.5 < recent[-1] < wanted * 1.5:
-        return ""
+    begun = dropwhile(lambda r: "q_loss" not in r, history[1:])
+    recent = _lasting([history[0], *begun], "replay_ratio")
+    if not recent or not wanted or wanted / 1.5 < fmean(recent) < wanted * 1.5:
+        return ""  # of many lines: a large batch is not due in every one
     return (
-        f"replay_ratio is {recent[-1]:.3g} samples a step, but {wanted:.3g} was asked for: the learner does "
-        "not get the updates that it should. Try a smaller agent.batch_size."
+        f"replay_ratio is {fmean(recent):.3g} samples a step, but {wanted:.3g} was asked for: the learner "
+        "does not get the updates that it should. Try a smaller agent.batch_size."
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium import spaces
 
 from agents.networks import seen_space, split_obs
+from agents.options import OptionError
 from agents.replay.accumulator import Accumulator, Items
 from agents.replay.samplers import Prioritised, Uniform
 from agents.replay.storage import FrameRing, frame_shape
@@ -157,15 +158,19 @@ class Replay:
         self.sampler.set_state(np.arange(self.low, self.ring.head) % self.ring.rows, state["sampler"])
 
 
-def check_memory(observation_space: spaces.Space, capacity: int) -> None:
-    """Raises `ValueError` where `capacity` entries do not fit into this machine's available memory."""
+def check_capacity(observation_space: spaces.Space, capacity: int, least: int) -> None:
+    """Raises `OptionError` for a capacity below `least`, or beyond this machine's available memory."""
+    if capacity < least:
+        said = f"replay_capacity must hold a batch, an n_step window and collect_steps: at least {least}"
+        raise OptionError("replay_capacity", f"{said}, not {capacity}")
     space = seen_space(observation_space)
     entry = int(np.prod(frame_shape(space))) * np.dtype(space.dtype).itemsize + 64
     free = available_memory()
     if capacity * entry > free:
-        raise ValueError(
+        raise OptionError(
+            "replay_capacity",
             f"replay_capacity {capacity:,} needs {capacity * entry / 2**30:.1f} GiB of memory and "
-            f"{free / 2**30:.1f} are free: at most {free // entry:,} fit"
+            f"{free / 2**30:.1f} are free: at most {free // entry:,} fit",
         )
 
 

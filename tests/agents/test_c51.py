@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from agents.q_losses import c51_loss, project_c51
-from agents.q_networks import atom_options
+from agents.q_networks import make_support
 
 
 def slow_projection(probabilities, support, returns, discounts):
@@ -82,9 +82,13 @@ def test_a_hopeless_prediction_still_has_a_finite_loss_and_gradient():
 
 
 def test_options_are_filled_in_and_checked():
-    assert atom_options(False) == {}
-    assert atom_options(True) == {"atoms": 51, "v_min": -10.0, "v_max": 10.0}
-    assert atom_options({"v_max": 5})["v_max"] == 5
-    for wrong, said in [({"atom": 3}, "atom"), ({"atoms": 1}, "2 atoms"), ({"v_min": 11}, "v_min < v_max")]:
+    assert make_support(False).tolist() == [0]
+    np.testing.assert_allclose(make_support(True), np.linspace(-10, 10, 51), atol=1e-5)
+    np.testing.assert_allclose(make_support({"v_max": 5, "atoms": 4}), [-10, -5, 0, 5])
+    for wrong, said in [
+        ({"atom": 3}, "atoms"),
+        ({"atoms": 1}, "equal to 2"),
+        ({"v_min": 11}, "v_min < v_max"),
+    ]:
         with pytest.raises(ValueError, match=said):
-            atom_options(wrong)
+            make_support(wrong)

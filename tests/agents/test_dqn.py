@@ -9,10 +9,13 @@ from gymnasium import spaces
 from scipy import stats
 
 from agents.dqn import DQN, RAINBOW
-from agents.q_actor import QActor, random_actions
+from agents.q_actor import QActor
 from agents.q_losses import best_actions, huber_loss, make_goals, take_action
 from agents.q_networks import NoisyLinear, QNetwork
+from agents.replay import Replay
+from agents.replay.sum_tree import set_leaves
 from envs.rng import from_seeds
+from move37.advice import WINDOW, Adviser
 from rollouts.build import build_agent
 from rollouts.sampler import Sampler
 from rollouts.storage import load_tree, save_tree
@@ -187,14 +190,40 @@ def test_another_architecture_is_refused_by_name():
 @pytest.mark.parametrize(("ratio", "batch"), [(8, 16), (0.25, 5)])
 def test_the_replay_ratio_holds_for_any_number_of_slots(slots, steps, ratio, batch):
     learner, _ = make(replay_ratio=ratio, batch_size=batch, learning_starts=100)
-    stream, rows = Stream(slots, idle=0.2), 0
+    stream, rows, logged = Stream(slots, idle=0.2), 0, []
     while rows < 700:
         rollout = stream.fragment(steps)
         rows += rollout.decisions
         metrics = learner.learn(rollout)
         assert learner.env_steps == rows
         assert learner.gradient_steps == int(max(0, rows - 100) * ratio / batch)
-    assert metrics["replay_ratio"] == pytest.approx(ratio, rel=0.1)
+        assert ("replay_ratio" in metrics) == (rows > 100)
+        logged.append(metrics.get("replay_ratio", 0.0) * min(rollout.decisions, max(0, rows - 100)))
+    assert sum(logged) == pytest.approx(learner.gradient_steps * batch)
+    assert sum(logged) / (rows - 100) == pytest.approx(ratio, rel=0.1)
+
+
+def test_the_ratio_that_is_logged_is_this_updates_so_a_new_one_shows_at_once():
+    options = {"learning_starts": 100, "replay_capacity": 1000}
+    before, stream = make(replay_ratio=8, **options)
+    for _ in range(30):
+        before.learn(stream.fragment(4))
+    after, _ = make(replay_ratio=2, **options)
+    after.load_state_dict(before.state_dict())
+    adviser = Adviser(slots=4, replay_ratio=2)
+    seen = [after.learn(stream.fragment(40)) for _ in range(WINDOW + 1)]
+    assert [x["replay_ratio"] for x in seen] == pytest.approx([2.0] * len(seen), rel=0.1)
+    assert not any("replay_ratio" in text for x in seen for text in adviser.read(x))
+
+
+@pytest.mark.parametrize("batch", [16, 100])
+def test_a_replay_that_has_not_begun_or_waits_for_a_whole_batch_is_not_warned_of(batch):
+    learner, stream = make(replay_ratio=0.5, batch_size=batch, learning_starts=200, replay_capacity=1000)
+    adviser, told = Adviser(slots=4, replay_ratio=0.5), []
+    for _ in range(150):
+        told += adviser.read(learner.learn(stream.fragment(10)))
+    assert learner.gradient_steps > 20
+    assert not [text for text in told if "replay_ratio" in text]
 
 
 @pytest.mark.parametrize(("slots", "steps"), [(1, 10), (5, 2), (10, 3)])
@@ -303,6 +332,56 @@ def test_importance_weights_multiply_each_items_loss():
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-7)
 
 
+def test_replayed_items_get_the_priority_of_their_own_error():
+    learner, stream = make(prioritised={"alpha": 0.5, "beta": 0.5}, batch_size=32, lr=0.0)
+    learner.learn(stream.fragment(10))
+    replay = learner.replay
+    leaves = replay.sampler.tree[len(replay.sampler.tree) // 2 :]
+    leaves[leaves > 0] = 1.0  # as if they had never been replayed
+    set_leaves(replay.sampler.tree, np.flatnonzero(leaves > 0), leaves[leaves > 0])
+    drawn = replay.sample(64, learner.rng.copy(), 0.5)
+    learner._update(replay, 2)
+    obs, next_obs = torch.as_tensor(drawn.obs).chunk(2)
+    with torch.no_grad():
+        q = learner.online(obs).squeeze(2).gather(1, torch.as_tensor(drawn.actions)[:, None])[:, 0].numpy()
+        goal = drawn.returns + drawn.discounts * learner.target(next_obs).squeeze(2).max(1).values.numpy()
+    np.testing.assert_allclose(leaves[drawn.at], np.sqrt(np.abs(q - goal) + 1e-6), rtol=1e-3, atol=1e-3)
+    assert (leaves[leaves > 0] != 1).sum() == len(set(drawn.at))
+
+
+def test_beta_rises_to_one_over_the_budget():
+    learner, stream = make(prioritised={"alpha": 0.5, "beta": 0.4})
+    learner.learn(stream.fragment(10))
+    replay, asked = learner.replay, []
+
+    def sample(k, rng, beta):
+        asked.append(beta)
+        return Replay.sample(replay, k, rng, beta)
+
+    replay.sample = sample
+    for learner.progress in (0.0, 0.5, 1.0):
+        learner._update(replay, 1)
+    assert asked == pytest.approx([0.4, 0.7, 1.0])
+
+
+def test_gradients_are_clipped_to_their_global_norm():
+    for limit in (1e-3, None):
+        learner, stream = make(max_grad_norm=limit)
+        norm = learner.learn(stream.fragment(20))["grad_norm"]
+        stepped = float(torch.nn.utils.get_total_norm([p.grad for p in learner.online.parameters()]))
+        assert norm > 1e-2  # that of before
+        assert stepped == pytest.approx(1e-3, rel=1e-3) if limit else stepped > 1e-2
+
+
+def test_a_noisy_network_strays_by_chance_too_where_it_is_asked_to():
+    learner, _ = make(noisy=True, epsilon={"start": 1.0, "steps": 100}, replay_ratio=0)
+    assert learner.actor.epsilon == 1.0
+    learner.learn(Stream(5, idle=0.0).fragment(10))
+    assert learner.actor.epsilon == pytest.approx(0.5)
+    assert make(noisy=True, epsilon={"start": 1.0})[0].actor.epsilon == 1.0
+    assert make(noisy=True)[0].actor.epsilon == 0.0
+
+
 def test_epsilon_falls_in_a_line_over_env_steps_whatever_the_slots():
     for slots in (1, 8):
         learner, _ = make(epsilon={"start": 0.9, "end": 0.1, "steps": 400}, replay_ratio=0)
@@ -340,16 +419,6 @@ def test_each_slot_throws_its_own_coin():
     assert len(set(act(actor, obs, rng, explore=False))) == 3
 
 
-def test_random_actions_are_legal_and_alike_likely():
-    mask = np.array([[1, 0, 1, 1], [0, 1, 0, 0], [1, 1, 1, 1]], bool)
-    rng = np.random.default_rng(0)
-    draws = np.stack([random_actions(rng.random(3), mask, 4) for _ in range(3000)])
-    for row in range(3):
-        counts = np.bincount(draws[:, row], minlength=4)
-        assert (counts[~mask[row]] == 0).all()
-        assert stats.chisquare(counts[mask[row]]).pvalue > 1e-3 or mask[row].sum() == 1
-
-
 def test_acting_keeps_to_the_mask_and_to_the_spaces_start():
     space = spaces.Dict(planes=NUMBER, action_mask=spaces.MultiBinary(3))
     actor = QActor(space, spaces.Discrete(3, start=5), network=SMALL)
@@ -359,6 +428,10 @@ def test_acting_keeps_to_the_mask_and_to_the_spaces_start():
     for actor.epsilon in (0.0, 0.5, 1.0):
         actions = act(actor, obs, rng)
         assert mask[np.arange(300), actions - 5].all()
+    mask[4] = False
+    for actor.epsilon in (0.0, 1.0):
+        with pytest.raises(ValueError, match="row 4 has no legal action"):
+            act(actor, obs, rng)
 
 
 def test_noisy_rows_have_their_own_noise_anew_each_time_and_none_when_not_exploring():
@@ -445,28 +518,6 @@ def test_bf16_learns_too():
     learner, stream = make(precision="bf16", **SWITCHES["rainbow"])
     metrics = learner.learn(stream.fragment(50))
     assert np.isfinite(metrics["q_loss"])
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"n_step": 0}, "n_step"),
-        ({"gamma": 1.5}, "gamma"),
-        ({"batch_size": 0}, "batch_size"),
-        ({"replay_ratio": -1}, "replay_ratio"),
-        ({"target_every": 0}, "target_every"),
-        ({"epsilon": {"finish": 0.1}}, "epsilon has no 'finish'"),
-        ({"epsilon": {"start": 2}}, "epsilon"),
-        ({"prioritised": {"gamma": 0.1}}, "prioritised has no 'gamma'"),
-        ({"distributional": {"atoms": 1}}, "atoms"),
-        ({"precision": "fp8"}, "precision"),
-        ({"replay_capacity": 10**12}, "replay_capacity"),
-        ({"network": {"kind": "vektor"}}, "vektor"),
-    ],
-)
-def test_options_out_of_range_are_refused_by_name(options, said):
-    with pytest.raises(ValueError, match=said):
-        DQN(NUMBER, THREE, **options)
 
 
 def test_actions_that_cannot_be_counted_are_refused():

@@ -65,6 +65,21 @@ def test_pixels_are_scaled_and_both_layouts_are_one_network():
     torch.testing.assert_close(last(obs.permute(0, 2, 3, 1).contiguous()), encoder(obs), rtol=1e-4, atol=1e-5)
 
 
+def test_pictures_have_as_many_planes_as_they_like_in_either_layout_and_kind_of_number():
+    stack = spaces.Box(0, 255, (84, 84, 12), np.uint8)
+    encoder, obs = make_encoder(stack), batch(stack, 2)
+    assert encoder.conv1.in_channels == 12
+    first = make_encoder(spaces.Box(0, 1, (12, 84, 84)), {"kind": "pixels"})
+    from_arrays(first, to_arrays(encoder))
+    floats = obs.permute(0, 3, 1, 2).float() / 255
+    torch.testing.assert_close(first(floats), encoder(obs), rtol=1e-4, atol=1e-5)
+
+
+def test_a_grid_that_only_seems_to_have_its_planes_first_may_say_so():
+    flat = spaces.Box(0, 1, (4, 10, 10))
+    assert make_encoder(flat, {"kind": "grid"}).conv.in_channels == 10
+
+
 def test_a_discrete_observation_is_seen_one_hot():
     space = spaces.Discrete(3, start=5)
     encoder = make_encoder(space, {"hidden": [4]})
@@ -76,11 +91,19 @@ def test_a_discrete_observation_is_seen_one_hot():
 @pytest.mark.parametrize(
     ("space", "network", "words"),
     [
-        (GRID, {"kind": "gird"}, "'gird' is not known; there are grid, pixels, vector"),
-        (GRID, {"chanels": 8}, "no 'chanels'; did you mean channels"),
-        (VECTOR, {"activation": "relo"}, "'relo' is not known"),
+        (GRID, {"kind": "gird"}, "'gird' is not known; did you mean 'grid'"),
+        (GRID, {"kind": ["grid"]}, "is not known; .*"),
+        (GRID, {"chanels": 8}, "network has no 'chanels'; did you mean 'channels'"),
+        (GRID, {"channels": -1}, r"network\.channels must be greater than or equal to 1, not -1"),
+        (GRID, {"hidden": [8]}, r"network\.hidden must be a valid integer, not \[8\]"),
+        (VECTOR, {"hidden": [4, 0]}, r"network\.hidden must be greater than or equal to 1, not 0"),
+        (VECTOR, {"activation": "relo"}, r"network\.activation must be 'tanh', 'relu' or 'silu', not 'relo'"),
         (VECTOR, {"kind": "grid"}, "3 axes"),
         (GRID, {"kind": "pixels"}, "36 pixels a side at least"),
+        (spaces.Box(0, 1, (2, 84, 84)), {"kind": "grid"}, "3 pixels a side at least"),
+        (spaces.Box(0, 255, (84, 84, 84), np.uint8), {"kind": "vectr"}, "did you mean 'vector'"),
+        (spaces.Box(0, 1, (4, 84, 84)), None, r"shape \(4, 84, 84\) look as if planes came first.*kind"),
+        (spaces.Box(0, 1, (4, 10, 10)), {"channels": 8}, "look as if planes came first"),
         (spaces.Text(3), None, "no network for observations in Text"),
     ],
 )

@@ -7,7 +7,7 @@ from gymnasium import spaces
 from scipy import stats
 
 from agents.replay import Replay
-from agents.replay.buffer import check_memory
+from agents.replay.buffer import check_capacity
 from agents.replay.storage import FrameRing, stack_depth
 from envs.rng import from_seeds
 from rollouts.storage import Segment, load_tree, save_tree
@@ -328,8 +328,10 @@ def test_a_replay_of_another_size_or_kind_is_refused():
 
 def test_what_cannot_be_held_is_refused_with_the_keys_name():
     with pytest.raises(ValueError, match=r"replay_capacity .* GiB .* fit"):
-        check_memory(spaces.Box(0, 255, (4, 84, 84), np.uint8), 10**9)
-    check_memory(spaces.Box(0, 255, (4, 84, 84), np.uint8), 1000)
+        check_capacity(spaces.Box(0, 255, (4, 84, 84), np.uint8), 10**9, 32)
+    with pytest.raises(ValueError, match=r"replay_capacity .* at least 32, not 31"):
+        check_capacity(NUMBER, 31, 32)
+    check_capacity(spaces.Box(0, 255, (4, 84, 84), np.uint8), 1000, 1000)
     with pytest.raises(ValueError, match="replay_capacity"):
         Replay(NUMBER, 20).add(Stream(8).fragment(50))
     with pytest.raises(ValueError, match="rewards"):
