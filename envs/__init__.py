@@ -5,7 +5,6 @@ Importing it is light beside Gymnasium: kernels and emulators are loaded when so
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,18 +12,14 @@ from typing import TYPE_CHECKING, Any
 import gymnasium
 from gymnasium.envs.registration import find_highest_version
 
+from envs import arcade
+from envs.nearest import nearest
+
 if TYPE_CHECKING:
     from envs.base import BatchEnv
 
 __all__ = ["make", "names", "register"]
 
-ARCADE = {
-    "Asterix": "gather gold and dodge enemies on a 10x10 grid",
-    "Breakout": "knock a wall down with ball and paddle on a 10x10 grid",
-    "Freeway": "cross a road full of cars, again and again, on a 10x10 grid",
-    "Seaquest": "rescue divers under water, mind the oxygen, on a 10x10 grid",
-    "SpaceInvaders": "shoot waves of invaders on a 10x10 grid",
-}
 ACTION_SETS = {"v1": "the actions that matter", "v0": "all six actions"}
 PACKAGES = {  # Gymnasium's own: the package of the entry point, what it is, what it needs
     "classic_control": ("classic control", ""),
@@ -32,7 +27,6 @@ PACKAGES = {  # Gymnasium's own: the package of the entry point, what it is, wha
     "box2d": ("Box2D physics", "gymnasium[box2d]"),
     "mujoco": ("MuJoCo physics", "gymnasium[mujoco]"),
 }
-IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
 
 
 def make(id: str, n: int = 1, seed: int | None = None, **options: Any) -> BatchEnv:
@@ -66,30 +60,27 @@ def register() -> None:
 
     So `gymnasium.make("envs:arcade/Breakout-v1")` works in any process.
     """
-    from envs import arcade
-
     arcade.register()
 
 
 def _make(id: str, n: int, options: dict[str, Any]) -> BatchEnv:
     from envs import gym
     from envs.options import OptionError, check_options
-    from envs.paths import load_module, resolve
+    from envs.paths import load_module, names_attribute, resolve
 
     names_of, path = FAMILIES.get(id.partition("/")[0], (dict, ""))
     if id in names_of():
         family = resolve(path)
         check_options(f"environment '{id}'", family, options, given=("id", "n"))
         return family(id, n, **options)
-    if IMPORT_PATH.match(id):
+    if names_attribute(id):
         return gym.make_imported(id, resolve(id), n, options)
-    module, _, registered = id.rpartition(":")
-    if module:
-        load_module(module, id)  # which registers the id
+    if ":" in id:
+        load_module(id)  # which registers the id
     elif id not in gymnasium.registry:
         import ale_py  # noqa: F401 (registers Atari's older ids)
     try:
-        spec = gymnasium.spec(registered)
+        spec = gymnasium.spec(id.rpartition(":")[2])
     except gymnasium.error.Error:
         raise OptionError("id", f"unknown environment '{id}'; {_nearest(id)}") from None
     return gym.make_registered(spec, n, options)
@@ -101,7 +92,7 @@ def _nearest(id: str) -> str:
     bare: dict[str, str] = {}
     for key, name in whole.items():
         bare.setdefault(re.sub(r"^.*/|-v\d+$", "", key), name)
-    near = difflib.get_close_matches(id.lower(), [*whole, *bare], n=3, cutoff=0.6)
+    near = nearest(id.lower(), [*whole, *bare], k=3)
     found = list(dict.fromkeys({**bare, **whole}[key] for key in near))
     return f"did you mean {' or '.join(found)}?" if found else "`move37 envs` lists what there is"
 
@@ -109,7 +100,7 @@ def _nearest(id: str) -> str:
 def _arcade_names() -> dict[str, str]:
     return {
         f"arcade/{game}-{version}": f"{about}, {actions}"
-        for game, about in ARCADE.items()
+        for game, about in arcade.ABOUT.items()
         for version, actions in ACTION_SETS.items()
     }
 

@@ -28,6 +28,8 @@ class BatchEnv(VectorEnv):
     * `reset(seed=[...], options={"reset_mask": mask})` restarts the masked slots only and returns the
       whole batch's obs. `options["slots"]`, a list of one dict (or None) a slot, gives each slot its own
       options. An int seed means `seed + i` for slot `i` (Gymnasium's rule).
+    * With one seat, `step` steps every slot. Who plays whole episodes has idle slots at the end: these are
+      stepped with action 0 (text: ""), and what comes of it is thrown away.
     * With `seats > 1` the obs is a dict that holds `to_play` (int `[n]`, the seat to move); `rewards` are
       the mover's and `info["seat_rewards"]`, float32 `[n, seats]`, has everyone's. `step` then takes
       `where`, a bool `[n]`: slots outside it stay as they are, with reward 0 and no end.

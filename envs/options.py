@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import types
 import typing
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from envs.base import Array
+from envs.nearest import suggest
 
 SlotOptions = dict[str, Any] | None
 PLAIN: dict[Any, tuple[Any, str]] = {
@@ -62,7 +62,7 @@ def check_options(
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
         for name in options:
             if name not in known:
-                raise OptionError(name, f"{what} has no option '{name}'; {_suggest(name, known)}")
+                raise OptionError(name, f"{what} has no option '{name}'; {suggest(name, known, 'it has')}")
     missing = [name for name, p in named.items() if p.default is p.empty and name not in there]
     if missing:
         words = f"{what} needs the option{'s' * (len(missing) > 1)} {', '.join(missing)}"
@@ -114,8 +114,3 @@ def _fits(value: Any, kinds: tuple[Any, ...]) -> bool:
     if isinstance(value, bool) and bool not in kinds:
         return not kinds
     return not kinds or any(isinstance(value, PLAIN[kind][0]) for kind in kinds)
-
-
-def _suggest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean '{near[0]}'?" if near else f"it has: {', '.join(known) or 'none'}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +12,16 @@ from typing import Any
 import envs
 from envs.base import BatchEnv
 from move37.config import Config
-from move37.errors import RunError, UserError
+from move37.errors import RunError, UserError, in_one_line
 from move37.origin import Origin
 from move37.registry import agent_class
 from rollouts.agent import Learner
 from rollouts.fleet import Fleet, FleetError
 from rollouts.reward import Reward
 from rollouts.sampler import Sampler
+
+WRONG = (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError, AttributeError, MemoryError)
+"""What building and restoring raise where the input is at fault: of ours, torch, numpy, and users' code."""
 
 
 @dataclass
@@ -47,9 +51,19 @@ def build(config: Config, origin: Origin) -> Parts:
         spaces = env.single_observation_space, env.single_action_space
         learner = kind(*spaces, seed=config.seed, device=device, **config.agent.options)
     with told(origin, "reward"):
-        reward = Reward(config.reward, env.parts)
+        reward = Reward(reward_terms(config), env.parts)
     sampler = _fleet(config, origin) if workers else Sampler(env, seed=config.seed)
     return Parts(learner, reward, sampler, env)
+
+
+def reward_terms(config: Config) -> dict[str, Any]:
+    """The terms of the config. `normalise` discounts by the agent's `gamma`, unless told otherwise."""
+    terms: dict[str, Any] = dict(config.reward)
+    if "normalise" in terms and "gamma" in config.agent.options:
+        given = terms["normalise"]
+        options = given if isinstance(given, Mapping) else {"weight": given}
+        terms["normalise"] = {"gamma": config.agent.options["gamma"], **options}
+    return terms
 
 
 def make_env(config: Config, n: int, origin: Origin, seed: int | None = None, **options: Any) -> BatchEnv:
@@ -93,8 +107,8 @@ def told(origin: Origin, section: str) -> Iterator[None]:
         yield
     except FleetError as error:
         raise RunError(f"{origin.file}: {error}") from error
-    except (ValueError, TypeError) as error:
-        said = " ".join(str(error).split())
+    except WRONG as error:
+        said = in_one_line(error)
         place = origin.place(section, said, getattr(error, "option", None))
         raise UserError(f"{place}: {said}") from error
 
@@ -114,16 +128,27 @@ def _start_ray(address: str, workers: int, origin: Origin) -> None:
     """Join the cluster at `address`, or start one here with a core for every worker."""
     import logging
 
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # its chatter goes to stdout, which is ours
     import ray
 
     if ray.is_initialized():
         return
-    if address != "none":
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except ConnectionError:
-            place = origin.place("cluster", "", "address")
-            raise UserError(f"{place}: no Ray cluster at '{address}'; none starts one here") from None
+    quiet: Any = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address == "none":
+        cores = max(workers, os.cpu_count() or 1)
+        ray.init(num_cpus=cores, include_dashboard=False, **quiet)
         return
-    cores = max(workers, os.cpu_count() or 1)
-    ray.init(num_cpus=cores, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        _knock(address)
+        ray.init(address=address, **quiet)
+    except (OSError, RuntimeError, ValueError) as error:
+        place = origin.place("cluster", "", "address")
+        said = f"no Ray cluster at '{address}'; none starts one here"
+        raise UserError(f"{place}: {said} ({in_one_line(error)})") from None
+
+
+def _knock(address: str) -> None:
+    """Raises `OSError` where nobody answers at `host:port`, for which Ray would wait for minutes."""
+    host, colon, port = address.partition(":")
+    if colon:
+        socket.create_connection((host, int(port)), timeout=10).close()

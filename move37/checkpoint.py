@@ -32,6 +32,8 @@ class CheckpointFolder:
         self.run = run
         self.folder = run / "checkpoints"
         self.segments = self.folder / "segments"
+        self.best_saved: str | None = None
+        """The `best` of the newest checkpoint: it stays until the next one, for a resume goes back to it."""
 
     def save(self, step: int, state: Mapping[str, Any], actor: Mapping[str, Any]) -> None:
         """Write everything as checkpoint `step`, point `last` at it, and drop all but the newest two.
@@ -44,6 +46,8 @@ class CheckpointFolder:
         self._link("last", str(step))
         for name in self.whole()[:-KEPT]:
             shutil.rmtree(self.folder / name)
+        self.best_saved = self._best()
+        self._drop_bests()
         self._drop_segments()
 
     def save_best(self, step: int, actor: Mapping[str, Any]) -> None:
@@ -52,9 +56,19 @@ class CheckpointFolder:
         with self._whole(name) as beside:
             _save_actor(beside, actor)
         self._link("best", name)
-        for old in self.folder.glob("best-*"):
-            if old.name != name:
-                shutil.rmtree(old)
+        self._drop_bests()
+
+    def restore_best(self, step: int | None) -> None:
+        """Go back to the `best` of the newest checkpoint, saved at `step` (None: there was none yet)."""
+        name = f"best-{step}"
+        if step is None:
+            (self.folder / "best").unlink(missing_ok=True)
+        elif not (self.folder / name).is_dir():  # of an older checkpoint: only a later one is left
+            return
+        elif self._best() != name:
+            self._link("best", name)
+        self.best_saved = self._best()
+        self._drop_bests()
 
     def load(self) -> dict[str, Any] | None:
         """The state in the newest whole checkpoint; None where the run has none yet.
@@ -143,6 +157,17 @@ class CheckpointFolder:
         beside.symlink_to(name)
         os.replace(beside, self.folder / link)
         sync_to_disk(self.folder)
+
+    def _best(self) -> str | None:
+        """The folder that `best` points at."""
+        link = self.folder / "best"
+        return link.resolve().name if link.is_dir() else None
+
+    def _drop_bests(self) -> None:
+        """Delete all acting weights but the best, and the best of the newest checkpoint."""
+        for folder in self.folder.glob("best-*"):
+            if folder.name not in (self._best(), self.best_saved):
+                shutil.rmtree(folder)
 
     def _drop_segments(self) -> None:
         """Delete the segments that no kept checkpoint lists (all stay where a list cannot be read)."""

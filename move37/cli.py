@@ -200,11 +200,13 @@ def watch(
     """Watch a trained agent play, and record it."""
     from contextlib import ExitStack
 
+    from move37.build import set_threads
     from move37.errors import UserError
     from move37.record import Recording
     from move37.watch import frames_per_second, play, watchable
 
     loaded = _load(run, trust)
+    set_threads(loaded.config.threads)
     agent, explore = loaded.agent_at(checkpoint), loaded.explores(explore)
     env, undrawn = watchable(loaded)
     if undrawn and (gif or mp4):
@@ -308,6 +310,8 @@ def compare(
 
     if out.suffix.lower() != ".png":
         raise UserError(f"--out {out}: the curves are a .png")
+    if not out.parent.is_dir():
+        raise UserError(f"--out {out}: there is no folder {out.parent}")
     rows, traces = compare_runs(runs)
     draw(traces, out)
     if json:
@@ -329,9 +333,10 @@ def _print_table(rows: list[Any]) -> None:
         table.add_column(name, justify=side)  # type: ignore[arg-type]
     for name in ("95 % interval", "env steps", "time"):
         table.add_column(name, justify="right")
+    table.add_column("return of")
     for row in rows:
         interval = f"[{row.low:.3g}, {row.high:.3g}]" if math.isfinite(row.low) else "–"
         cells = (str(row.runs), f"{row.score:.4g}", interval, short(row.env_steps), clock(row.seconds))
-        table.add_row(row.task, row.group, *cells)
+        table.add_row(row.task, row.group, *cells, row.basis)
     Console(highlight=False, markup=False).print(table)
-    print("return: interquartile mean over seeds of the last evaluation (or of the last training episodes)")
+    print("return: interquartile mean over seeds")

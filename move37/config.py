@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import json
 import re
@@ -28,20 +27,21 @@ from move37.yaml_text import dump_yaml, parse_yaml
 from rollouts.agent import Learner
 
 Count = Annotated[int, Field(ge=1)]
+Threads = Annotated[int, Field(ge=1, le=256)]  # as many as any machine can use: thousands end the process
 Seconds = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Section(BaseModel):
-    """A part of a config: frozen, typed without conversion, no other keys than its own."""
+    """A part of a config: frozen, typed without conversion, finite, no other keys than its own."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Named(Section):
     """A section whose further keys are the options of what it names."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -112,6 +112,13 @@ class Cluster(Section):
 
     address: str = "none"
 
+    @field_validator("address")
+    @classmethod
+    def _known_address(cls, address: str) -> str:
+        if not re.fullmatch(r"none|auto|[\w.-]+:\d+", address):
+            raise ValueError("must be none, auto or host:port")
+        return address
+
 
 class Config(Section):
     """A run, whole: see the docstrings of its sections. Made by `load_config` or `make_config`."""
@@ -121,7 +128,7 @@ class Config(Section):
     seeds: list[Seed] = Field(default_factory=list)
     """Train each of these, in `<run>/seed-<s>`; empty: `seed` alone."""
     device: str = "auto"
-    threads: Count | None = None
+    threads: Threads | None = None
     """CPU threads of torch and of kernels: without it what `OMP_NUM_THREADS` says, else all cores.
 
     One is often faster for small networks, and on a machine that others use. Equal runs need equal threads.
@@ -268,15 +275,14 @@ def _agent_options(config: Config, origin: Origin) -> dict[str, Any]:
 def options_model(kind: type) -> type[BaseModel]:
     """A pydantic model of an agent's keyword-only parameters, `seed` and `device` aside."""
     init = vars(kind).get("__init__", kind.__init__)  # type: ignore[misc]
-    hints = typing.get_type_hints(init)
+    hints = typing.get_type_hints(init, include_extras=True)
     fields: dict[str, Any] = {}
     for name, parameter in inspect.signature(init).parameters.items():
         if parameter.kind is parameter.KEYWORD_ONLY and name not in ("seed", "device"):
             default = ... if parameter.default is parameter.empty else parameter.default
             fields[name] = (hints.get(name, Any), default)
-    return create_model(
-        f"{kind.__name__} options", __config__=ConfigDict(extra="forbid", strict=True), **fields
-    )
+    strict = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    return create_model(f"{kind.__name__} options", __config__=strict, **fields)
 
 
 def _explain(error: ValidationError, model: type[BaseModel], at: tuple[str, ...], origin: Origin) -> str:
@@ -306,22 +312,24 @@ def _must_be(match: re.Match[str]) -> str:
 def _plain_path(loc: tuple[Any, ...]) -> list[Any]:
     """A pydantic location without the parts that name the arms of a union."""
     arms = re.compile(
-        r"(float|int|str|bool|none|dict\[|list\[|tuple\[|constrained-|literal\[|function-|Mapping)"
+        r"(float|int|str|bool|none|dict\[|list\[|tuple\[|constrained-|literal\[|function-|json-or-|Mapping)"
     )
     return [part for i, part in enumerate(loc) if i == 0 or not (isinstance(part, str) and arms.match(part))]
 
 
 def _nearest(path: tuple[str, ...], model: type[BaseModel], at: tuple[str, ...]) -> str:
     """The right key that is nearest to an unknown one: in its own section, else anywhere."""
+    from envs.nearest import nearest
+
     here = model
     for name in path[len(at) : -1]:
         here = here.model_fields[name].annotation  # type: ignore[assignment]
     siblings = list(here.model_fields)
-    near = difflib.get_close_matches(path[-1], siblings, n=1, cutoff=0.6)
+    near = nearest(path[-1], siblings)
     if near:
         return f"; did you mean '{'.'.join((*path[:-1], near[0]))}'?"
     elsewhere = {name.rsplit(".")[-1]: name for name in _all_keys(Config)}
-    near = difflib.get_close_matches(path[-1], elsewhere, n=1, cutoff=0.8)
+    near = nearest(path[-1], elsewhere, cutoff=0.8)
     if near:
         return f"; did you mean '{elsewhere[near[0]]}'?"
     return f"; the keys here are {', '.join(siblings)}"

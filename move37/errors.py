@@ -7,3 +7,10 @@ class UserError(Exception):
 
 class RunError(Exception):
     """A failure while running, with what was saved and how to go on. Exit code 1."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """What an error says, in one line; with its type where the words alone say little."""
+    said = " ".join(str(error).split())
+    alone = isinstance(error, (ValueError, TypeError, RuntimeError, FloatingPointError)) and said
+    return said if alone else f"{type(error).__name__}: {said}".removesuffix(": ")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from move37.errors import RunError
+from move37.errors import RunError, in_one_line
 from move37.run import Run
 from move37.tally import Tally
 from rollouts.fleet import FleetError
@@ -46,7 +46,7 @@ def told_of_failure(run: Run, tally: Tally) -> Iterator[None]:
             cure = "with a lower learning rate (agent.lr=…), or rewards clipped or scaled down"
         good = run.checkpoint_folder.newest()
         kept = f"the checkpoint of {int(good):,} env steps is good" if good else "there is no checkpoint yet"
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        reason = getattr(error, "strerror", None) or in_one_line(error)
         raise RunError(
             f"{run.path}: stopped after {tally.env_steps:,} env steps: {reason}; {kept}. "
             f"Go on {cure}: move37 train --resume {run.path}"
@@ -60,3 +60,10 @@ def told_of_disk(run: Run) -> Iterator[None]:
         yield
     except OSError as error:
         raise RunError(f"{run.path}: cannot be written: {error.strerror}") from error
+
+
+def without_games(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A sampler's state whose games are lost: who takes it up begins new ones, by seeds not used before."""
+    if "workers" in state:
+        return {**state, "workers": [without_games(worker) for worker in state["workers"]]}
+    return {**state, "playing": True, "env": None}

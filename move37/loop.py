@@ -11,17 +11,18 @@ from typing import Any
 
 from move37.advice import Adviser
 from move37.budget import nothing_left, share_spent, spent
-from move37.build import build, make_env
+from move37.build import WRONG, build, make_env, told
 from move37.config import Config, load_config, make_config
-from move37.errors import UserError
+from move37.errors import UserError, in_one_line
 from move37.evaluate import SLOTS, evaluate
-from move37.guard import interruptible, told_of_disk, told_of_failure
+from move37.guard import interruptible, told_of_disk, told_of_failure, without_games
 from move37.logs import MetricsLog
 from move37.observer import Observer
 from move37.origin import Origin
 from move37.registry import import_paths
 from move37.run import CONFIG, Run
 from move37.tally import WINDOW, Tally
+from rollouts.fleet import FleetError
 
 EVALUATED = {"length": "mean_length", "success": "success"}
 """What an evaluation gives beside returns: its name in a line of metrics, and in `evaluate`."""
@@ -60,41 +61,48 @@ def resume(path: str | Path, observer: Any = None, trust: bool = False, override
     """Go on with the run in the folder `path` as if nothing had happened, to the end of its budget.
 
     `overrides` such as `budget.env_steps=20e6` change its config for good. `trust` allows import paths in the
-    folder to be followed into code. Raises as `train` does.
+    folder to be followed into code. Raises as `train` does; where an override does not fit, the run
+    stays as it was.
     """
     run = Run.load(path, trust)
     run.check_trust()
     origin = Origin(str(run.path / CONFIG), tuple(overrides))
-    before, run.config = run.config, make_config(run.config.plain(), overrides, origin.file)
+    run.config = make_config(run.config.plain(), overrides, origin.file)
     run.trust = True  # what is left to follow was said by the caller
-    try:
-        _train_seeds(run, observer or Observer(), origin)
-    except UserError:  # an override does not fit: the run stays as it was
-        run.config = before
-        run.write_config()
-        raise
+    _train_seeds(run, observer or Observer(), origin)
     return run
 
 
 def _train_seeds(run: Run, observer: Any, origin: Origin) -> None:
-    """Train the run, or one run a seed inside it, each from where it stands."""
-    with told_of_disk(run):
-        run.write_config()
-    if not run.config.seeds:
-        with run.locked(), Session(run, observer, origin) as session:
+    """Train the run, or one run a seed inside it, each from where it stands.
+
+    A config is written only when all that it names was built and has taken up its checkpoint.
+    """
+    for one in _one_a_seed(run):
+        with one.locked(), Session(one, observer, origin, whole=run.path) as session:
+            with told_of_disk(one):
+                run.write_config()
+                one.write_config()
             session.train()
-        return
+
+
+def _one_a_seed(run: Run) -> Iterator[Run]:
+    if not run.config.seeds:
+        yield run
     for seed in run.config.seeds:
         path, config = run.path / f"seed-{seed}", run.config.for_seed(seed)
-        one = Run(path, config, trust=True) if (path / CONFIG).exists() else Run.create(path, config)
-        _train_seeds(one, observer, origin)
+        yield Run(path, config, trust=True) if (path / CONFIG).exists() else Run.create(path, config)
 
 
 class Session:
-    """One process' work on a run: builds it, takes up its last checkpoint, and turns the loop."""
+    """One process' work on a run: builds it, takes up its last checkpoint, and turns the loop.
 
-    def __init__(self, run: Run, observer: Any, origin: Origin):
+    `whole` is the folder to resume, which may hold more seeds than this one.
+    """
+
+    def __init__(self, run: Run, observer: Any, origin: Origin, whole: Path):
         self.run, self.config, self.observer, self.origin = run, run.config, observer, origin
+        self.whole = whole
         self.parts = build(run.config, origin)
         self.tally = Tally()
         self.adviser = Adviser(
@@ -103,9 +111,13 @@ class Session:
         self.seconds_before, self.began = 0.0, time.perf_counter()
         self.times: dict[str, float] = {}
         self.measured: dict[str, float] = {}
-        self.best, self.saved_at, self.saved_when = -math.inf, -1, self.began
+        self.best = -math.inf
+        self.best_step: int | None = None
+        self.saved_at, self.saved_when = -1, self.began
         self.fresh_games = False
-        self._restore()
+        with told(origin, "sampler"):
+            self._restore()
+            self.games = self.parts.sampler.get_state()
         self.steps_recorded = self.tally.env_steps
         self.reason = self.spent()
         with told_of_disk(run):
@@ -130,32 +142,42 @@ class Session:
             summary = self._summary() | {"seconds": self.seconds_before}
             self.observer.idle(summary, f"{self.run.path} {said}")
             return
-        learner, reward, sampler = self.parts.learner, self.parts.reward, self.parts.sampler
         self.observer.start(self._info())
         if self.fresh_games:
             self.observer.warn(
-                f"games of {self.config.env.id} cannot be saved and start afresh; all else goes on exactly"
+                f"games of {self.config.env.id} were not saved and start afresh; all else goes on exactly"
             )
         with interruptible() as stopped, told_of_failure(self.run, self.tally):
-            while not self.reason:
-                learner.progress = share_spent(self.config.budget, self.tally, self.seconds())
-                with self.clock("collect"):
-                    rollout = sampler.collect(learner.actor, **learner.wants)
-                with self.clock("learn"):
-                    reward(rollout)
-                    metrics = learner.learn(rollout) | reward.learn(rollout)
-                    sampler.sync(learner)
-                before = self.tally.env_steps
-                self.tally.add(rollout, metrics)
-                self.reason = self.spent()
-                self.log_evaluate_checkpoint(before)
-                if stopped() and not self.reason:
-                    self.save()
-                    raise KeyboardInterrupt(
-                        f"stopped after {self.tally.env_steps:,} env steps, all saved; "
-                        f"go on with: move37 train --resume {self.run.path}"
-                    )
-        self.observer.finish(self._summary())
+            try:
+                while not (self.reason or stopped()):
+                    self.turn()
+            except FleetError:
+                self.save(games=False)
+                raise
+            if not self.reason:
+                self.save()
+        if self.reason:
+            self.observer.finish(self._summary())
+        if stopped():
+            raise KeyboardInterrupt(
+                f"stopped after {self.tally.env_steps:,} env steps, all saved; "
+                f"go on with: move37 train --resume {self.whole}"
+            )
+
+    def turn(self) -> None:
+        """One update, and what is due after it."""
+        learner, reward, sampler = self.parts.learner, self.parts.reward, self.parts.sampler
+        learner.progress = share_spent(self.config.budget, self.tally, self.seconds())
+        with self.clock("collect"):
+            rollout = sampler.collect(learner.actor, **learner.wants)
+        with self.clock("learn"):
+            reward(rollout)
+            metrics = learner.learn(rollout) | reward.learn(rollout)
+            sampler.sync(learner)
+        before = self.tally.env_steps
+        self.tally.add(rollout, metrics)
+        self.reason = self.spent()
+        self.log_evaluate_checkpoint(before)
 
     def log_evaluate_checkpoint(self, before: int) -> None:
         """What is due after an update that began at `before` env steps.
@@ -207,20 +229,24 @@ class Session:
         self.measured |= {f"eval/{k}": result[f] for k, f in EVALUATED.items() if f in result}
         return self.measured
 
-    def save(self) -> None:
-        """Write everything as a checkpoint, where there is none of this very step."""
+    def save(self, games: bool = True) -> None:
+        """Write everything as a checkpoint, where there is none of this very step.
+
+        Without `games` (a worker that played some was lost), those in progress start afresh on resume.
+        """
         if self.saved_at == self.tally.env_steps:
             return
         with self.clock("checkpoint"):
             if not self.config.evaluate.every and len(self.tally.returns) == WINDOW:
                 self._keep_best(self.tally.mean_return)
+            self.games = self.parts.sampler.get_state() if games else without_games(self.games)
             self.log.sync()
             self.run.checkpoint_folder.save(self.tally.env_steps, self._state(), self._actor())
         self.saved_at, self.saved_when = self.tally.env_steps, time.perf_counter()
 
     def _keep_best(self, score: float) -> None:
         if score > self.best:
-            self.best = score
+            self.best, self.best_step = score, self.tally.env_steps
             self.run.checkpoint_folder.save_best(self.tally.env_steps, self._actor())
 
     def _actor(self) -> dict[str, Any]:
@@ -234,34 +260,42 @@ class Session:
             "tally": self.tally.get_state(),
             "seconds": self.seconds(),
             "best": None if math.isinf(self.best) else self.best,
+            "best_step": self.best_step,
+            "first": self.adviser.first and {k: v for k, v in self.adviser.first.items() if "/" not in k},
             "learner": self.parts.learner.state_dict(),
             "reward": self.parts.reward.state_dict(),
-            "sampler": self.parts.sampler.get_state(),
+            "sampler": self.games | {"version": self.parts.sampler.version},
         }
 
     def _restore(self) -> None:
         """Take up the last checkpoint, where there is one."""
-        state = self.run.checkpoint_folder.load()
+        folder = self.run.checkpoint_folder
+        state = folder.load()
         if state is None:
             return
-        name = self.run.checkpoint_folder.folder / str(self.run.checkpoint_folder.newest())
+        name = folder.folder / str(folder.newest())
         for key, wanted in (("agent", self.config.agent.kind), ("env", self.config.env.id)):
             if state.get(key) != wanted:
                 raise UserError(f"{name}: is of {key} '{state.get(key)}', but the config's is '{wanted}'")
         try:
-            self.tally.set_state(state["tally"])
-            self.parts.learner.load_state_dict(state["learner"])
-            self.parts.reward.load_state_dict(state["reward"])
-            self.fresh_games = not self.parts.sampler.set_state(state["sampler"])
-        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
-            said = " ".join(str(error).split())
-            kind = f"{type(error).__name__}: " if isinstance(error, (KeyError, IndexError)) else ""
-            raise UserError(
-                f"{name}: does not fit the config (another architecture?): {kind}{said}"
-            ) from error
+            self._take_up(state)
+        except FleetError:
+            raise
+        except WRONG as error:
+            said = f"does not fit the config (another architecture?): {in_one_line(error)}"
+            raise UserError(f"{name}: {said}") from error
+        self.saved_at = self.tally.env_steps
+        if "best_step" in state:
+            folder.restore_best(self.best_step)
+
+    def _take_up(self, state: Mapping[str, Any]) -> None:
+        self.tally.set_state(state["tally"])
+        self.parts.learner.load_state_dict(state["learner"])
+        self.parts.reward.load_state_dict(state["reward"])
+        self.fresh_games = not self.parts.sampler.set_state(state["sampler"])
         self.seconds_before = float(state["seconds"])
         self.best = -math.inf if state["best"] is None else float(state["best"])
-        self.saved_at = self.tally.env_steps
+        self.best_step, self.adviser.first = state.get("best_step"), state.get("first")
 
     # -- budget and time -------------------------------------------------------------------------------
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from move37.errors import UserError
-
-IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(-v\d+)?$")
-"""What may be followed into code: `package.module:Name` (Gymnasium also imports `module:Name-v0`)."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +36,12 @@ def agent_class(kind: str) -> type:
 
     Raises `UserError` where there is none or it is no `rollouts.agent.Agent`.
     """
+    from envs.nearest import suggest
     from envs.paths import resolve
     from rollouts.agent import Agent
 
     if kind not in AGENTS and ":" not in kind:
-        raise UserError(f"unknown agent '{kind}'; {suggest(kind, AGENTS)}")
+        raise UserError(f"unknown agent '{kind}'; {suggest(kind, sorted(AGENTS))}")
     try:
         found = resolve(AGENTS[kind].path if kind in AGENTS else kind)
     except ValueError as error:
@@ -63,17 +59,12 @@ def preset(kind: str) -> dict[str, Any]:
     return dict(resolve(path)) if path else {}
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """'did you mean x?' where something is near, else all that there is."""
-    known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"did you mean '{near[0]}'?" if near else f"there is: {', '.join(known) or 'nothing'}"
-
-
 def import_paths(node: Any) -> list[str]:
-    """Every string in plain data, dict keys too, that reads like an import path."""
+    """Every import path in plain data, dict keys too: all the code that it could name."""
+    from envs.paths import is_import_path
+
     if isinstance(node, Mapping):
         return [p for k, v in node.items() for p in import_paths(k) + import_paths(v)]
     if isinstance(node, (list, tuple)):
         return [p for v in node for p in import_paths(v)]
-    return [node] if isinstance(node, str) and IMPORT_PATH.match(node) else []
+    return [node] if isinstance(node, str) and is_import_path(node) else []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from move37.checkpoint import CheckpointFolder
 from move37.config import Config, parse_config, read_yaml
-from move37.errors import UserError
+from move37.errors import RunError, UserError, in_one_line
 from move37.logs import METRICS, Record, read_metrics
 from move37.origin import Origin
 from move37.registry import import_paths
@@ -29,13 +29,15 @@ OURS = ("agents", "envs", "llm_rl", "rollouts", "search")
 class Run:
     """The run in the folder `path`. Opening one runs no code that it names, unless it is trusted."""
 
-    def __init__(self, path: Path, config: Config, trust: bool = False):
-        self.path, self.config, self.trust = path, config, trust
+    def __init__(self, path: Path, config: Config, trust: bool = False, device: str = "cpu"):
+        self.path, self.config, self.trust, self.device = path, config, trust, device
         self.checkpoint_folder = CheckpointFolder(path)
 
     @classmethod
-    def load(cls, path: str | Path, trust: bool = False) -> Run:
+    def load(cls, path: str | Path, trust: bool = False, device: str = "cpu") -> Run:
         """The run in an existing folder. `trust` allows import paths in it to be followed into code.
+
+        `device` is where its agent acts (`cpu`, `cuda`, `cuda:1`, `auto`), wherever it was trained.
 
         Raises `UserError` where there is no run, or its config does not hold.
         """
@@ -45,7 +47,7 @@ class Run:
             inside = sorted(str(p.parent) for p in path.glob(f"*/{CONFIG}"))
             hint = f"; there are runs inside: {', '.join(inside)}" if inside else ""
             raise UserError(f"{path}: no run folder (it has no {CONFIG}){hint}")
-        return cls(path, parse_config(read_yaml(file), Origin(str(file))), trust)
+        return cls(path, parse_config(read_yaml(file), Origin(str(file))), trust, device)
 
     @classmethod
     def create(cls, path: str | Path, config: Config) -> Run:
@@ -88,7 +90,7 @@ class Run:
         if not self.config.seeds:
             return [self]
         paths = (self.path / f"seed-{seed}" for seed in self.config.seeds)
-        return [Run.load(path, self.trust) for path in paths if (path / CONFIG).is_file()]
+        return [Run.load(path, self.trust, self.device) for path in paths if (path / CONFIG).is_file()]
 
     def metrics(self) -> list[Record]:
         """The lines of metrics so far, oldest first; what is not known is NaN."""
@@ -105,10 +107,11 @@ class Run:
         return self.agent_at("last")
 
     def agent_at(self, checkpoint: str = "last") -> Agent:
-        """The agent as it acts at a checkpoint (`last`, `best`, or env steps), on the CPU.
+        """The agent as it acts at a checkpoint (`last`, `best`, or env steps), on the run's `device`.
 
         Raises `UserError` for a checkpoint that is missing, damaged, foreign, or needs trust.
         """
+        from move37.build import WRONG
         from rollouts.build import build_agent
 
         self._needs_one_seed()
@@ -116,15 +119,14 @@ class Run:
         saved = self.checkpoint_folder.load_actor(checkpoint)
         foreign = [p for p in import_paths(saved["spec"]) if p.split(":")[0].split(".")[0] not in OURS]
         self._must_trust(foreign, f"the agent of checkpoint {checkpoint}")
-        env = self.make_env(1)
+        here, env = self._here(), self.make_env(1)
         try:
-            agent = build_agent(saved["spec"], env.single_observation_space, env.single_action_space)
+            spec = saved["spec"] | {"options": saved["spec"].get("options", {}) | here}
+            agent = build_agent(spec, env.single_observation_space, env.single_action_space)
             agent.load_weights(saved["weights"])
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
-            said = " ".join(str(error).split())
-            raise UserError(
-                f"{self.path}: checkpoint {checkpoint} does not fit its config: {said}"
-            ) from error
+        except WRONG as error:
+            said = f"checkpoint {checkpoint} does not fit its config: {in_one_line(error)}"
+            raise UserError(f"{self.path}: {said}") from error
         finally:
             env.close()
         return agent
@@ -152,8 +154,10 @@ class Run:
 
         `n` is how many are played at once.
         """
+        from move37.build import set_threads
         from move37.evaluate import SEED, SLOTS, evaluate
 
+        set_threads(self.config.threads)
         agent = self.agent_at(checkpoint)
         env = self.make_env(n or min(episodes, SLOTS))
         try:
@@ -174,12 +178,26 @@ class Run:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from training here (`UserError` where one already does)."""
-        with open(self.path / LOCK, "w") as file:
+        try:
+            opened = open(self.path / LOCK, "w")  # noqa: SIM115 (closed below)
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be written: {error.strerror}") from error
+        with opened as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise UserError(f"{self.path}: another process is training this run") from None
             yield
+
+    def _here(self) -> dict[str, str]:
+        """The option that puts an agent on the run's device; none for the CPU, where all are at home."""
+        from move37.build import pick_device
+
+        try:
+            device = pick_device(self.device)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        return {} if device == "cpu" else {"device": device}
 
     def _must_trust(self, paths: list[str], what: str) -> None:
         if paths and not self.trust:

@@ -45,9 +45,9 @@ def play(
     Every picture is taken before its step: after a step that ends an episode, the environment already shows
     the next one.
     """
-    from envs.rng import from_seeds
+    from rollouts.problems import seeds_from
 
-    rng = from_seeds([seed])
+    rng = seeds_from([seed, 1], 1).astype(np.uint64)  # not the game's own, which is seeded with `seed`
     obs, _ = env.reset(seed=seed)
     memory, first = None, np.array([True])
     episode, step, total = 1, 0, 0.0

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,15 @@ import gymnasium
 if TYPE_CHECKING:
     from envs.arcade.game import Game
 
-GAMES = {
-    "Asterix": "asterix",
-    "Breakout": "breakout",
-    "Freeway": "freeway",
-    "Seaquest": "seaquest",
-    "SpaceInvaders": "space_invaders",
+ABOUT = {
+    "Asterix": "gather gold and dodge enemies on a 10x10 grid",
+    "Breakout": "knock a wall down with ball and paddle on a 10x10 grid",
+    "Freeway": "cross a road full of cars, again and again, on a 10x10 grid",
+    "Seaquest": "rescue divers under water, mind the oxygen, on a 10x10 grid",
+    "SpaceInvaders": "shoot waves of invaders on a 10x10 grid",
 }
+"""Each game's name, and a line for people."""
+GAMES = {name: re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for name in ABOUT}
 """Each game's name and its module, which is loaded when first asked for."""
 VERSIONS = {"v0": False, "v1": True}
 """Has it only the actions that matter?"""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import envs
+from envs import paths
 from envs.base import BatchEnv
 from envs.options import OptionError
 
@@ -80,6 +81,33 @@ def test_an_import_path_gives_the_users_own_environment(own):
     registered.reset()
     registered.step([1, 1])
     assert registered.step([1, 1])[3].tolist() == [True, True]
+
+
+FOLLOWED = ["module:Name", "a.b_1:Name.part", "module:Name-v0", "module:some-space/Name.2-v1"]
+REFUSED = [
+    "my-mod:Name",
+    "évil:Name-v0",
+    "a:b:c",
+    ".a:b",
+    "a.:b",
+    "a/b:c",
+    "a:/b",
+    "a:b/c/d",
+    "a:b\n",
+    "a:",
+    ":b",
+]
+
+
+@pytest.mark.parametrize("path", FOLLOWED + REFUSED)
+def test_nothing_is_imported_but_what_counts_as_an_import_path(monkeypatch, path):
+    asked = []
+    monkeypatch.setattr(paths.importlib, "import_module", lambda name: asked.append(name) or sys)
+    for follow in (paths.resolve, envs.make):
+        with pytest.raises(ValueError, match=r"^[^\n]*$"):
+            follow(path)
+    assert paths.is_import_path(path) == (path in FOLLOWED)
+    assert asked == ([path.partition(":")[0]] * 2 if path in FOLLOWED else [])
 
 
 @pytest.mark.parametrize(

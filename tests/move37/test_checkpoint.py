@@ -171,3 +171,23 @@ def test_without_the_link_the_newest_whole_one_is_last(folder):
     save(folder, 9, 10)
     (folder.folder / "last").unlink()
     assert folder.load()["step"] == 10
+
+
+def test_the_best_of_the_newest_checkpoint_stays_until_the_next(folder):
+    def bests():
+        return sorted(p.name for p in folder.folder.glob("best-*"))
+
+    folder.save_best(10, ACTOR)
+    folder.save_best(20, ACTOR)
+    assert bests() == ["best-20"]
+    save(folder, 25)
+    folder.save_best(30, ACTOR)
+    folder.save_best(40, ACTOR)
+    assert bests() == ["best-20", "best-40"]
+    again = CheckpointFolder(folder.run)
+    again.restore_best(20)
+    assert bests() == ["best-20"]
+    assert (folder.folder / "best").resolve().name == "best-20"
+    again.restore_best(None)  # of a checkpoint from before any
+    assert bests() == []
+    assert again.names() == ["25", "last"]

@@ -1,10 +1,14 @@
+from collections.abc import Sequence
+from typing import Annotated
+
 import pytest
+from pydantic import Field
 
 from move37.config import Config, load_config, make_config, parse_config
 from move37.errors import UserError
 from move37.origin import Origin
 from move37.yaml_text import parse_yaml
-from tests.toy_learner import toy_config
+from tests.toy_learner import ToyLearner, toy_config
 
 TEXT = """
 env: {id: tests.toys:Walk, n: 4}
@@ -127,6 +131,9 @@ def test_a_wrong_override_is_named(tmp_path, override, said):
         ("sampler: {workers: 1.5}", "sampler.workers: must be a valid integer, not 1.5"),
         ("reward: {env: lots}", "reward.env: must be a valid number, not 'lots'"),
         ("checkpoint: {every_seconds: 0}", "checkpoint.every_seconds: must be greater than 0, not 0"),
+        ("reward: {env: .nan}", "reward.env: must be a finite number, not nan"),
+        ("threads: 99999", "threads: must be less than or equal to 256, not 99999"),
+        ("cluster: {address: foo}", "cluster.address: must be none, auto or host:port"),
         ("format: 2", "format: must be 1, not 2"),
     ],
 )
@@ -153,6 +160,7 @@ def test_what_does_not_fit_is_told_with_its_key(tmp_path, change, said):
         ),
         ("lr: 1e-3", "n_step: 1", "agent.n_step: unknown key; did you mean 'agent.n_steps'?"),
         ("lr: 1e-3", "layers: [1, a]", "agent.layers.1: must be a valid integer, not 'a'"),
+        ("lr: 1e-3", "lr: .inf", "agent.lr: must be a finite number, not inf"),
         ("lr: 1e-3", "lr: true", "agent.lr: must be a valid number, not True"),
         ("lr: 1e-3", "seed: 3", "agent.seed: unknown key; did you mean 'seed'?"),
         ("tests.toy_learner:ToyLearner", "tests.toy_learner:Nobody", "agent.kind: "),
@@ -170,6 +178,24 @@ def test_what_does_not_fit_is_told_with_its_key(tmp_path, change, said):
 )
 def test_what_is_wrong_within_a_section(tmp_path, old, new, said):
     assert f": {said}" in complaint(tmp_path, TEXT.replace(old, new))
+
+
+def test_an_agent_s_own_bounds_are_held(tmp_path, monkeypatch):
+    def init(self, observation_space, action_space, *, lr: Annotated[float, Field(gt=0)] = 0.1):
+        pass
+
+    monkeypatch.setattr(ToyLearner, "__init__", init)
+    text = complaint(tmp_path, TEXT.replace("lr: 1e-3", "lr: -1"))
+    assert text == ": agent.lr: must be greater than 0, not -1"
+
+
+def test_one_option_of_several_types_has_one_line(tmp_path, monkeypatch):
+    def init(self, observation_space, action_space, *, lr: float | Sequence[float] = 0.1):
+        pass
+
+    monkeypatch.setattr(ToyLearner, "__init__", init)
+    text = complaint(tmp_path, TEXT.replace("lr: 1e-3", "lr: .nan"))
+    assert text == ": agent.lr: must be a finite number, not nan"
 
 
 def test_every_problem_has_its_line(tmp_path):

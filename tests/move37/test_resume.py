@@ -13,7 +13,7 @@ import move37
 from move37.checkpoint import CheckpointFolder
 from move37.errors import UserError
 from tests.move37.runs import Diary, plain
-from tests.toy_learner import toy_config
+from tests.toy_learner import ToyLearner, toy_config
 
 PPO = {
     "seed": 3,
@@ -169,6 +169,80 @@ def test_overrides_on_resume_are_kept(tmp_path):
     assert move37.Run.load(run.path).config.budget.env_steps == 192
 
 
+@pytest.mark.parametrize("seeds", [{}, {"seeds": [1, 2]}])
+def test_an_override_that_breaks_the_build_changes_nothing(tmp_path, monkeypatch, seeds):
+    """Whatever it raises: a plain resume still works, and no config says what was never trained."""
+    run = move37.train(toy_config(**seeds), out=tmp_path / "run")
+    before = {p: p.read_bytes() for p in run.path.rglob("config.yaml")}
+    assert len(before) == 1 + len(seeds.get("seeds", []))
+
+    def broken(*args):
+        raise AssertionError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ToyLearner, "load_state_dict", broken)
+        with pytest.raises(AssertionError):
+            move37.resume(run.path, trust=True, overrides=["agent.lr=0.5", "budget.env_steps=320"])
+    assert {p: p.read_bytes() for p in run.path.rglob("config.yaml")} == before
+    move37.resume(run.path, trust=True, overrides=["agent.lr=0.5", "budget.env_steps=320"])
+    after = [move37.Run.load(p.parent).config for p in before]
+    assert [(c.agent.options["lr"], c.budget.env_steps) for c in after] == [(0.5, 320)] * len(before)
+
+
+def test_the_entropy_that_a_run_began_with_is_remembered(tmp_path, monkeypatch):
+    learn = ToyLearner.learn
+
+    def sure(self, rollout):
+        return learn(self, rollout) | {"entropy": 0.5 if self.updates == 1 else 0.005}
+
+    monkeypatch.setattr(ToyLearner, "learn", sure)
+    run = move37.train(toy_config(), out=tmp_path / "run")
+    diary = Diary()
+    move37.resume(run.path, trust=True, observer=diary, overrides=["budget.env_steps=1600"])
+    assert any("entropy collapsed to 0.005 (it began at 0.5)" in text for text in diary.warnings)
+
+
+@pytest.mark.parametrize("key", ["seconds", "sampler", "tally"])
+def test_a_checkpoint_that_lacks_something_is_told(tmp_path, key):
+    run = move37.train(toy_config(), out=tmp_path / "run")
+    file = run.path / "checkpoints" / "160" / "tree.json"
+    tree = json.loads(file.read_text())
+    del tree[key]
+    file.write_text(json.dumps(tree))
+    with pytest.raises(UserError, match=rf"checkpoints/160: does not fit the config .*KeyError: '{key}'$"):
+        move37.resume(run.path, trust=True)
+
+
+def test_the_best_goes_back_with_the_rest(tmp_path, monkeypatch):
+    """A best that was found after the checkpoint is forgotten with all else that came after it."""
+    from move37 import loop
+
+    scores = {16: 1.0, 32: 5.0, 48: 2.0, 64: 2.0, 80: 9.0}
+
+    def score(*args, **kwargs):
+        value = next(remaining)
+        return {"mean_return": value, "interval": [value, value], "mean_length": 1.0}
+
+    class Broken(Diary):
+        def update(self, record):
+            if record["env_steps"] == 80:
+                raise RuntimeError("the power went")
+
+    def best():
+        return sorted(p.name for p in (tmp_path / "run" / "checkpoints").glob("best*"))
+
+    monkeypatch.setattr(loop, "evaluate", score)
+    remaining = iter(scores.values())
+    config = toy_config(evaluate={"every": 16}, checkpoint={"every": 64})
+    with pytest.raises(RuntimeError):
+        move37.train(config, out=tmp_path / "run", observer=Broken())
+    assert best() == ["best", "best-32", "best-80"]
+    remaining = iter([3.0] * 10)
+    run = move37.resume(tmp_path / "run", trust=True)
+    assert best() == ["best", "best-32"]
+    assert (run.path / "checkpoints" / "best").resolve().name == "best-32"
+
+
 def test_seeds_resume_where_each_stands(tmp_path):
     config = toy_config(seeds=[1, 2], checkpoint={"every": 64})
     straight = move37.train(config, out=tmp_path / "straight")
@@ -219,7 +293,7 @@ def test_games_that_cannot_be_saved_start_afresh_and_the_run_says_so(tmp_path, m
     run = move37.train(toy_config(), out=tmp_path / "run")
     diary = Diary()
     move37.resume(run.path, trust=True, observer=diary, overrides=["budget.env_steps=320"])
-    assert diary.warnings[0].startswith("games of tests.toys:Walk cannot be saved and start afresh")
+    assert diary.warnings[0].startswith("games of tests.toys:Walk were not saved and start afresh")
     assert run.metrics()[-1]["env_steps"] == 320
 
 

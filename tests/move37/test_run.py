@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import move37
+from move37.config import make_config
 from move37.errors import UserError
+from move37.origin import Origin
 from move37.run import Run
 from tests.toy_learner import ToyActor, toy_config
 
@@ -101,6 +103,7 @@ def test_code_in_a_run_folder_is_followed_only_with_trust(toy, monkeypatch):
     ("change", "path"),
     [
         ({"env": {"id": "evil:Env-v0", "n": 2}}, "evil:Env-v0"),
+        ({"env": {"id": "evil:some-space/Env-v0", "n": 2}}, "evil:some-space/Env-v0"),
         ({"env": {"id": "CartPole-v1", "n": 2, "wrap": "evil.mod:Wrapper"}}, "evil.mod:Wrapper"),
         ({"reward": {"evil.mod:bonus": 1}}, "evil.mod:bonus"),
         ({"agent": {"kind": "ppo", "network": {"kind": "evil:Net"}}}, "evil:Net"),
@@ -132,6 +135,68 @@ def test_code_in_a_checkpoint_needs_trust_and_must_be_an_agent(cartpole, tmp_pat
         Run.load(copy).agent  # noqa: B018
     with pytest.raises(UserError, match=r"does not fit its config: 'os:system' is no rollouts\.agent\.Agent"):
         Run.load(copy, trust=True).agent  # noqa: B018
+
+
+@pytest.mark.parametrize("path", ["my-mod:Thing-v0", "évil:Thing", "my-mod:Thing"])
+def test_what_reads_unlike_an_import_path_is_never_followed(cartpole, tmp_path, monkeypatch, path):
+    module = path.partition(":")[0]
+    (tmp_path / f"{module}.py").write_text("raise SystemExit('code ran')")
+    monkeypatch.chdir(tmp_path)
+    copy = forge(cartpole, tmp_path, {"path": path, "options": {}})
+    for trust in (False, True):
+        with pytest.raises(UserError, match=f"'{path}' is no import path"):
+            Run.load(copy, trust).agent  # noqa: B018
+    config = Run.load(cartpole).config.plain() | {"env": {"id": path, "n": 2}}
+    (copy / "config.yaml").write_text(json.dumps(config))
+    for action in (lambda: Run.load(copy).make_env(), lambda: move37.resume(copy)):
+        with pytest.raises(UserError, match=f"'{path}' is no import path"):
+            action()
+    assert module not in sys.modules
+
+
+def test_an_agent_acts_on_the_device_that_is_asked_for(cartpole, monkeypatch):
+    assert Run.load(cartpole).agent.device.type == "cpu"
+    with pytest.raises(UserError, match=r"cuda:99 is not there"):
+        Run.load(cartpole, device="cuda:99").agent  # noqa: B018
+    monkeypatch.setattr("move37.build.pick_device", lambda device: "meta" if device == "auto" else device)
+    assert Run.load(cartpole, device="auto").agent.device.type == "meta"  # of whose tensors none has numbers
+
+
+def test_a_learner_is_built_on_the_config_s_device(monkeypatch):
+    from move37 import build
+    from tests.toy_learner import ToyLearner
+
+    asked = []
+    made = ToyLearner.__init__
+
+    def noting(self, *args, device, **options):
+        asked.append(device)
+        made(self, *args, **options)
+
+    config = make_config(toy_config())
+    monkeypatch.setattr(ToyLearner, "__init__", noting)
+    monkeypatch.setattr(build, "pick_device", lambda device: f"the one for {device}")
+    build.build(config, Origin("config")).env.close()
+    assert asked == ["the one for cpu"]
+
+
+def test_evaluating_and_watching_heed_the_config_s_threads(cartpole):
+    import torch
+
+    from move37.cli import main
+
+    before = torch.get_num_threads()
+    try:
+        for action in (
+            lambda: Run.load(cartpole).evaluate(2),
+            lambda: main(["eval", str(cartpole), "--episodes", "2"]),
+            lambda: main(["watch", str(cartpole), "--json"]),
+        ):
+            torch.set_num_threads(2)
+            action()
+            assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_checkpoint_of_another_architecture_is_told(cartpole, tmp_path):

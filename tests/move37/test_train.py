@@ -7,7 +7,10 @@ import pytest
 
 import move37
 from envs.options import OptionError
+from move37.build import build
+from move37.config import make_config, parse_config
 from move37.errors import RunError, UserError
+from move37.origin import Origin
 from move37.run import Run
 from tests.move37.runs import Diary, plain
 from tests.toy_learner import ToyLearner, toy_config
@@ -188,6 +191,40 @@ def test_what_cannot_be_built_is_told_and_leaves_nothing(tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("negative dimension -1:\n[-1, 4]"), "negative dimension -1: [-1, 4]"),
+        (KeyError("hidden"), "KeyError: 'hidden'"),
+        (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
+def test_whatever_the_build_raises_is_told_in_one_line(tmp_path, monkeypatch, error, said):
+    def broken(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(ToyLearner, "__init__", broken)
+    with pytest.raises(UserError) as told:
+        move37.train(parse_config(toy_config(), Origin("config")), out=tmp_path / "run")
+    assert str(told.value) == f"config: agent: {said}"
+
+
+def test_normalised_rewards_are_discounted_as_the_agent_s_returns_are():
+    def gamma(reward, **options):
+        agent = {"kind": "ppo", "network": {"hidden": [4]}, **options}
+        env, budget = {"id": "CartPole-v1"}, {"env_steps": 1}
+        config = make_config({"env": env, "agent": agent, "reward": reward, "budget": budget, "threads": 1})
+        return build(config, Origin("config")).reward.terms["normalise"].gamma
+
+    assert gamma({"normalise": 1.0}, gamma=0.9) == 0.9
+    assert gamma({"normalise": {"weight": 0.5, "clip": 5}}, gamma=0.9) == 0.9
+    assert gamma({"normalise": {"gamma": 0.7}}, gamma=0.9) == 0.7
+    assert gamma({"normalise": 1.0}) == 0.99
+    toy = make_config(toy_config(reward={"normalise": 1.0}))  # whose learner has no gamma
+    assert build(toy, Origin("config")).reward.terms["normalise"].gamma == 0.99
+
+
+@pytest.mark.parametrize(
     ("override", "said"),
     [
         ("env.longest=x", "env.longest: longest of environment 'tests.toys:Walk' must be a number, not 'x'"),
@@ -216,11 +253,11 @@ def test_a_cluster_that_is_not_there_is_told(tmp_path, monkeypatch):
         raise ConnectionError("Could not find any running Ray instance")
 
     monkeypatch.setattr(ray, "init", nobody)
-    config = toy_config(sampler={"workers": 2}, cluster={"address": "auto"})
-    with pytest.raises(
-        UserError, match=r"^config: cluster\.address: no Ray cluster at 'auto'; none starts one"
-    ):
-        move37.train(config, out=tmp_path / "run")
+    for address in ("auto", "localhost:1"):  # at a port where nobody listens, it is not even asked
+        config = toy_config(sampler={"workers": 2}, cluster={"address": address})
+        said = rf"^config: cluster\.address: no Ray cluster at '{address}'; none starts one here \(Connection"
+        with pytest.raises(UserError, match=said):
+            move37.train(config, out=tmp_path / "run")
 
 
 def test_a_worker_s_own_words_and_its_loss_are_told(tmp_path, monkeypatch):
@@ -326,6 +363,20 @@ def test_ctrl_c_ends_the_update_saves_and_says_how_to_go_on(tmp_path):
     straight = move37.train(toy_config(), out=tmp_path / "straight")
     resumed = move37.resume(tmp_path / "run", trust=True)
     assert plain(resumed.metrics()) == plain(straight.metrics())
+
+
+def test_ctrl_c_in_a_seed_s_last_update_leaves_the_other_seeds(tmp_path):
+    class Impatient(Diary):
+        def update(self, record):
+            if record["env_steps"] == 160:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as stop:
+        move37.train(toy_config(seeds=[1, 2]), out=tmp_path / "run", observer=Impatient())
+    assert str(stop.value).endswith(f"all saved; go on with: move37 train --resume {tmp_path / 'run'}")
+    assert [run.path.name for run in Run.load(tmp_path / "run").runs()] == ["seed-1"]
+    run = move37.resume(tmp_path / "run", trust=True)
+    assert [one.metrics()[-1]["env_steps"] for one in run.runs()] == [160, 160]
 
 
 def test_the_same_from_a_thread_where_signals_cannot_be_caught(tmp_path):

@@ -8,6 +8,7 @@ from PIL import Image
 from rich.console import Console
 
 from envs.base import BatchEnv
+from envs.rng import from_seeds
 from move37.errors import RunError, UserError
 from move37.record import Recording, shrink
 from move37.watch import Pixels, action_name, caption, fit, play, show_lines, show_pictures, to_grid
@@ -69,6 +70,19 @@ def test_play_gives_each_episode_its_own_pictures_and_account():
     assert [m.ended for m in moments] == [False, False, True, False, False, False, True]
     assert [m.action for m in moments[:3]] == ["go", "stay", "go"]
     assert agent.lengths == [0, 1, 2, 0, 1, 2, 3]  # memory goes on, and starts anew
+
+
+def test_the_agent_s_luck_is_not_the_game_s():
+    class Noting(Parity):
+        def act(self, obs, *, rng, **kwargs):
+            seen.append(int(rng[0]))
+            return super().act(obs, rng=rng, **kwargs)
+
+    seen = []
+    for seed in (0, 0, 1):
+        next(play(Noting(), Countdown(), seed=seed))
+    assert seen[0] == seen[1] != seen[2]
+    assert seen[0] != int(from_seeds([0])[0])  # what a game that is reset with this seed draws from
 
 
 def test_lines_are_plain_and_few():
