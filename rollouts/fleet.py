@@ -218,14 +218,16 @@ class Fleet:
         import ray
 
         answers = [getattr(w, method).remote(*a, **kwargs) for w, a in zip(self.workers, args)]
-        out = []
-        for i, answer in enumerate(answers):
+        out, wrong = [], []
+        for i, answer in enumerate(answers):  # all of them, for Ray complains of errors that nobody asks for
             try:
                 out.append(ray.get(answer))
             except ray.exceptions.RayTaskError as error:
-                raise error.cause from error  # the worker's own words
+                wrong.append(error.cause)  # the worker's own words
             except ray.exceptions.RayError as error:
-                raise FleetError(f"worker {i} of {len(self.workers)} was lost ({_reason(error)})") from None
+                wrong.append(FleetError(f"worker {i} of {len(self.workers)} was lost ({_reason(error)})"))
+        if wrong:
+            raise wrong[0]
         return out
 
 

@@ -7,12 +7,13 @@ at the last token that the agent wrote. One that learns or keeps a state is a `T
 
 from __future__ import annotations
 
-import difflib
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from envs.nearest import suggest
 from envs.options import OptionError, check_options
 from envs.paths import resolve
 from rollouts.agent import Metrics
@@ -51,8 +52,8 @@ class Clip(Term):
     """The environment's reward clipped to [low, high] (Mnih et al., 2015: −1 to 1)."""
 
     def __init__(self, low: float = -1.0, high: float = 1.0):
-        if low > high:
-            raise ValueError(f"clip: low ({low}) is above high ({high})")
+        if not low <= high:
+            raise ValueError(f"clip: low ({low}) is not below high ({high})")
         self.low, self.high = low, high
 
     def __call__(self, rollout: Rollout) -> np.ndarray:
@@ -66,6 +67,10 @@ class Normalise(Term):
     """
 
     def __init__(self, gamma: float = 0.99, clip: float = 10.0):
+        if not 0 <= gamma <= 1:
+            raise ValueError(f"normalise: gamma must be from 0 to 1, not {gamma}")
+        if not 0 < clip < math.inf:
+            raise ValueError(f"normalise: clip must be above 0, not {clip}")
         self.gamma, self.clip = gamma, clip
         self.returns = np.zeros(0)
         self.count, self.mean, self.m2 = 1e-4, 0.0, 0.0
@@ -147,8 +152,8 @@ class Reward:
 
 
 def _weight(name: str, given: Any) -> float:
-    if isinstance(given, bool) or not isinstance(given, (int, float)):
-        said = f"weight of reward term '{name}' must be a number, not {given!r:.60}"
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not math.isfinite(given):
+        said = f"weight of reward term '{name}' must be a finite number, not {given!r:.60}"
         raise OptionError(f"{name}.weight", said)
     return float(given)
 
@@ -159,10 +164,7 @@ def _term(name: str, options: dict[str, Any], parts: tuple[str, ...]) -> TermFun
         return lambda rollout: rollout.parts[name]
     found: Any = TERMS.get(name) or (resolve(name) if ":" in name else None)
     if found is None:
-        offered = [*TERMS, *parts]
-        near = difflib.get_close_matches(name, offered, 1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
-        raise OptionError(name, f"no reward term '{name}'; {hint}on offer: {', '.join(offered)}")
+        raise OptionError(name, f"no reward term '{name}'; {suggest(name, [*TERMS, *parts], 'on offer')}")
     if not isinstance(found, type):
         _no_options(name, "a function", options)
         return found

@@ -21,6 +21,8 @@ def test_every_dependency_has_its_tested_version(group):
     pinned = {plain(name) for name in PINS}
     wanted = PROJECT["optional-dependencies"].get(group) or PROJECT[group]
     for requirement in wanted:
+        if requirement.startswith("move37["):  # another group
+            continue
         name = re.match(r"[\w.-]+", requirement)[0]
         assert plain(name) in pinned, f"{requirement} ({group}) has no pin in constraints.txt"
 
