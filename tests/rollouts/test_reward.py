@@ -64,7 +64,7 @@ def test_an_unknown_term_names_those_on_offer():
         Reward({"clip": {"weight": 1.0, "hi": 2}})
     with pytest.raises(ValueError, match="low of reward term 'clip' must be a number, not 'x'"):
         Reward({"clip": {"weight": 1.0, "low": "x"}})
-    with pytest.raises(ValueError, match="weight of reward term 'clip' must be a number, not 'x'"):
+    with pytest.raises(ValueError, match="weight of reward term 'clip' must be a finite number, not 'x'"):
         Reward({"clip": {"weight": "x"}})
     for options in ({"gamma": 7.0}, {"gamma": math.nan}, {"clip": 0.0}, {"weight": math.nan}):
         with pytest.raises(ValueError, match=min(options)):
