@@ -11,14 +11,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 
-from move37.errors import RunError, UserError
+from move37.errors import RunError, UserError, command
 from rollouts.storage import TREE, load_tree, save_tree, segment_names, sync_to_disk
 
 FORMAT = 1
@@ -26,10 +27,11 @@ KEPT = 2
 
 
 class CheckpointFolder:
-    """The `checkpoints/` of the run at `run`."""
+    """The `checkpoints/` of the run at `run`. `go_on` words the command that goes on with that."""
 
-    def __init__(self, run: Path):
+    def __init__(self, run: Path, go_on: Callable[[], str] | None = None):
         self.run = run
+        self.go_on = go_on or partial(command, "train --resume", run)
         self.folder = run / "checkpoints"
         self.segments = self.folder / "segments"
         self.best_saved: str | None = None
@@ -92,14 +94,16 @@ class CheckpointFolder:
         Raises `UserError` where it is missing or damaged.
         """
         found = self.newest() if name == "last" else name
-        if found is None or not (self.folder / found).is_dir():
+        if found is None or (name != "last" and name not in self.names()):
             raise UserError(
                 f"{self.folder}: no checkpoint '{name}'; there is: {', '.join(self.names()) or 'none'}"
             )
         try:
             actor = load_tree(self.folder / found / "actor")
         except ValueError as error:
-            raise UserError(f"{error}; other checkpoints: {', '.join(self.names()) or 'none'}") from None
+            damaged = (self.folder / found).resolve()
+            others = [n for n in self.names() if (self.folder / n).resolve() != damaged]
+            raise UserError(f"{error}; other checkpoints: {', '.join(others) or 'none'}") from None
         if not isinstance(actor, dict) or not isinstance(actor.get("spec"), dict) or "weights" not in actor:
             raise UserError(f"{self.folder / found / 'actor'}: no agent of ours")
         return actor
@@ -148,7 +152,7 @@ class CheckpointFolder:
         reason = getattr(error, "strerror", None) or str(error)
         return (
             f"{self.folder}: a checkpoint could not be written ({reason}); {kept}. "
-            f"Free some room, then go on with: move37 train --resume {self.run}"
+            f"Free some room, then go on with: {self.go_on()}"
         )
 
     def _link(self, link: str, name: str) -> None:

@@ -6,6 +6,7 @@ import json as json_text
 import math
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return tell(str(stop) or "stopped", 130)
     except Exception as error:
         if "--debug" in arguments:
-            raise
+            traceback.print_exc()
         return explain(error)
 
 
@@ -138,7 +139,7 @@ def train(
     from move37.errors import UserError
 
     words = [w for w in [config, *(overrides or [])] if w is not None]
-    if resume is None and (not words or "=" in words[0]):
+    if resume is None and (not words or not words[0].strip() or "=" in words[0]):
         raise UserError("train needs a config, such as configs/train/ppo_cartpole.yaml, or --resume RUN")
     if resume is not None and (out is not None or any("=" not in w for w in words)):
         raise UserError(
@@ -177,8 +178,11 @@ def evaluate(
         print_json({"run": run, "checkpoint": checkpoint, **result})
         return
     low, high = result["interval"]
-    print(f"{run}: mean return {result['mean_return']:.4g} [{low:.4g}, {high:.4g}] (95 % interval)")
-    print(f"{result['episodes']} episodes of {result['mean_length']:.4g} steps, checkpoint {checkpoint}")
+    interval = f" [{low:.4g}, {high:.4g}] (95 % interval)" if math.isfinite(low) else ""
+    success = f", success {result['success']:.1%}" if "success" in result else ""
+    played = "1 episode" if result["episodes"] == 1 else f"{result['episodes']} episodes"
+    print(f"{run}: mean return {result['mean_return']:.4g}{interval}{success}")
+    print(f"{played} of {result['mean_length']:.4g} steps, checkpoint {checkpoint}")
 
 
 @app.command(epilog="Example: move37 watch runs/demo --gif breakout.gif")
@@ -205,6 +209,9 @@ def watch(
     from move37.record import Recording
     from move37.watch import frames_per_second, play, watchable
 
+    for path, ending in ((gif, ".gif"), (mp4, ".mp4")):
+        if path and path.suffix.lower() != ending:
+            raise UserError(f"--{ending[1:]} {path}: must end in {ending}")
     loaded = _load(run, trust)
     set_threads(loaded.config.threads)
     agent, explore = loaded.agent_at(checkpoint), loaded.explores(explore)
@@ -253,7 +260,7 @@ def _load(path: Path, trust: bool) -> Run:
 @app.command(epilog="Example: move37 envs arcade")
 def envs(
     pattern: Annotated[
-        str, typer.Argument(metavar="PATTERN", help="Only ids with this in them (* is anything).")
+        str, typer.Argument(metavar="PATTERN", help="Only those with this in id or line (* is anything).")
     ] = "",
     json: Json = False,
     debug: Debug = False,
@@ -262,7 +269,7 @@ def envs(
     from envs import names
     from move37.errors import UserError
 
-    found = {name: about for name, about in names().items() if _matches(name, pattern)}
+    found = {name: about for name, about in names().items() if _matches(f"{name}\n{about}", pattern)}
     if not found:
         raise UserError(f"no environment matches '{pattern}' (move37 envs lists all)")
     _print_list(found, json)
@@ -276,10 +283,10 @@ def agents(json: Json = False, debug: Debug = False) -> None:
     _print_list({name: entry.about for name, entry in AGENTS.items()}, json)
 
 
-def _matches(name: str, pattern: str) -> bool:
+def _matches(text: str, pattern: str) -> bool:
     from fnmatch import fnmatchcase
 
-    return fnmatchcase(name.lower(), f"*{pattern.lower()}*")
+    return fnmatchcase(text.lower(), f"*{pattern.lower()}*")
 
 
 def _print_list(found: dict[str, str], json: bool) -> None:
@@ -306,14 +313,17 @@ def compare(
     """
     from move37.compare import as_dicts, draw
     from move37.compare import compare as compare_runs
+    from move37.disk import check_writable, told_of_disk
     from move37.errors import UserError
 
     if out.suffix.lower() != ".png":
         raise UserError(f"--out {out}: the curves are a .png")
     if not out.parent.is_dir():
         raise UserError(f"--out {out}: there is no folder {out.parent}")
+    check_writable(out)
     rows, traces = compare_runs(runs)
-    draw(traces, out)
+    with told_of_disk(out):
+        draw(traces, out)
     if json:
         print_json({"rows": as_dicts(rows), "figure": out})
         return

@@ -54,6 +54,13 @@ class EnvConfig(Named):
     id: str
     n: Count = 1
 
+    @model_validator(mode="before")
+    @classmethod
+    def _seed_is_above(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and "seed" in data:
+            raise ValueError(f"has no seed of its own: it is a key at the top, as in seed={data['seed']}")
+        return data
+
 
 class AgentConfig(Named):
     """Who learns: a short name (see `move37 agents`) or `package.module:Class`, and its options."""

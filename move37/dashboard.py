@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from move37.errors import command
 from move37.observer import Observer
 from move37.plots import chart, short, sparkline
 from move37.progress import Progress, clock
@@ -140,9 +141,11 @@ class Lines(Observer):
 
 
 def title(progress: Progress) -> str:
-    """`ppo on arcade/Breakout-v1 · runs/demo`."""
-    info = progress.info
-    return f"{info.get('agent', 'agent')} on {info.get('env', 'env')} · {info.get('path', '')}".rstrip(" ·")
+    """`ppo on arcade/Breakout-v1 · runs/demo · goes on from 60.4k steps`."""
+    info, begun = progress.info, progress.begin[1]
+    parts = [f"{info.get('agent', 'agent')} on {info.get('env', 'env')}", info.get("path", "")]
+    parts.append(f"goes on from {short(begun)} steps" if begun else "")
+    return " · ".join(filter(None, parts))
 
 
 def line(progress: Progress) -> str:
@@ -234,5 +237,5 @@ def closing(progress: Progress, summary: Mapping[str, Any]) -> str:
     curve = chart(x, smooth(y, max(len(y) // 50, 1)), x_name="env steps", y_name="return")
     path = summary.get("path") or progress.info.get("path", "RUN")
     took = f"{short(progress.record.get('env_steps', 0))} steps in {clock(progress.spent)}"
-    path = f"{path} --trust" if progress.info.get("trusted") else path  # it names the user's own code
-    return f"\n{curve}\n\n{took}. Next: move37 watch {path}   move37 eval {path}"
+    watch, measure = (command(verb, path, bool(progress.info.get("trusted"))) for verb in ("watch", "eval"))
+    return f"\n{curve}\n\n{took}. Next: {watch}   {measure}"

@@ -1,4 +1,9 @@
-"""Errors that are told to a person in one line."""
+"""Errors that are told to a person in one line, and the commands that they advise."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -14,3 +19,8 @@ def in_one_line(error: BaseException) -> str:
     said = " ".join(str(error).split())
     alone = isinstance(error, (ValueError, TypeError, RuntimeError, FloatingPointError)) and said
     return said if alone else f"{type(error).__name__}: {said}".removesuffix(": ")
+
+
+def command(verb: str, run: str | Path, trust: bool = False) -> str:
+    """`move37 watch 'my runs/demo' --trust`: what a person can paste. `trust`: does the run name code."""
+    return f"move37 {verb} {shlex.quote(str(run))}" + (" --trust" if trust else "")

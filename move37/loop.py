@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,23 @@ from move37.advice import Adviser
 from move37.budget import nothing_left, share_spent, spent
 from move37.build import WRONG, build, make_env, told
 from move37.config import Config, load_config, make_config
-from move37.errors import UserError, in_one_line
+from move37.disk import told_of_disk
+from move37.errors import UserError, command, in_one_line
 from move37.evaluate import SLOTS, evaluate
-from move37.guard import interruptible, told_of_disk, told_of_failure, without_games
-from move37.logs import MetricsLog
+from move37.guard import interruptible, told_of_failure, told_of_input, without_games
+from move37.logs import METRICS, MetricsLog, read_metrics
 from move37.observer import Observer
 from move37.origin import Origin
-from move37.registry import import_paths
 from move37.run import CONFIG, Run
 from move37.tally import WINDOW, Tally
 from rollouts.fleet import FleetError
 
 EVALUATED = {"length": "mean_length", "success": "success"}
 """What an evaluation gives beside returns: its name in a line of metrics, and in `evaluate`."""
+BEGUN_WITH = ("seed", "seeds", "env.id", "agent.kind")
+"""What makes a run that run: no override on resume may change it."""
+STATEFUL = ("env", "agent", "reward", "sampler")
+"""Sections of a config that a checkpoint may not fit any more when they change."""
 
 
 def train(
@@ -67,7 +72,11 @@ def resume(path: str | Path, observer: Any = None, trust: bool = False, override
     run = Run.load(path, trust)
     run.check_trust()
     origin = Origin(str(run.path / CONFIG), tuple(overrides))
-    run.config = make_config(run.config.plain(), overrides, origin.file)
+    begun, run.config = run.config, make_config(run.config.plain(), overrides, origin.file)
+    for key in BEGUN_WITH:
+        if attrgetter(key)(begun) != attrgetter(key)(run.config):
+            said = f"{key} cannot change in a run that has begun; begin a new run (move37 train CONFIG)"
+            raise UserError(f"{origin.of(tuple(key.split('.')))}: {said}")
     run.trust = True  # what is left to follow was said by the caller
     _train_seeds(run, observer or Observer(), origin)
     return run
@@ -80,7 +89,7 @@ def _train_seeds(run: Run, observer: Any, origin: Origin) -> None:
     """
     for one in _one_a_seed(run):
         with one.locked(), Session(one, observer, origin, whole=run.path) as session:
-            with told_of_disk(one):
+            with told_of_disk(one.path):
                 run.write_config()
                 one.write_config()
             session.train()
@@ -115,12 +124,13 @@ class Session:
         self.best_step: int | None = None
         self.saved_at, self.saved_when = -1, self.began
         self.fresh_games = False
+        self.starts_over = False
         with told(origin, "sampler"):
             self._restore()
             self.games = self.parts.sampler.get_state()
         self.steps_recorded = self.tally.env_steps
         self.reason = self.spent()
-        with told_of_disk(run):
+        with told_of_disk(run.path):
             self.log = MetricsLog(run.path, self.tally.updates)
 
     def __enter__(self) -> Session:
@@ -143,6 +153,8 @@ class Session:
             self.observer.idle(summary, f"{self.run.path} {said}")
             return
         self.observer.start(self._info())
+        if self.starts_over:
+            self.observer.warn("no checkpoint: starts from the beginning; earlier lines of metrics are gone")
         if self.fresh_games:
             self.observer.warn(
                 f"games of {self.config.env.id} were not saved and start afresh; all else goes on exactly"
@@ -161,7 +173,7 @@ class Session:
         if stopped():
             raise KeyboardInterrupt(
                 f"stopped after {self.tally.env_steps:,} env steps, all saved; "
-                f"go on with: move37 train --resume {self.whole}"
+                f"go on with: {command('train --resume', self.whole, self.run.names_code)}"
             )
 
     def turn(self) -> None:
@@ -170,7 +182,7 @@ class Session:
         learner.progress = share_spent(self.config.budget, self.tally, self.seconds())
         with self.clock("collect"):
             rollout = sampler.collect(learner.actor, **learner.wants)
-        with self.clock("learn"):
+        with self.clock("learn"), told_of_input(rollout, self.tally):
             reward(rollout)
             metrics = learner.learn(rollout) | reward.learn(rollout)
             sampler.sync(learner)
@@ -272,6 +284,7 @@ class Session:
         folder = self.run.checkpoint_folder
         state = folder.load()
         if state is None:
+            self.starts_over = bool(read_metrics(self.run.path / METRICS))
             return
         name = folder.folder / str(folder.newest())
         for key, wanted in (("agent", self.config.agent.kind), ("env", self.config.env.id)):
@@ -282,8 +295,8 @@ class Session:
         except FleetError:
             raise
         except WRONG as error:
-            said = f"does not fit the config (another architecture?): {in_one_line(error)}"
-            raise UserError(f"{name}: {said}") from error
+            why = self._changes() or "another architecture?"
+            raise UserError(f"{name}: does not fit the config ({why}): {in_one_line(error)}") from error
         self.saved_at = self.tally.env_steps
         if "best_step" in state:
             folder.restore_best(self.best_step)
@@ -296,6 +309,13 @@ class Session:
         self.seconds_before = float(state["seconds"])
         self.best = -math.inf if state["best"] is None else float(state["best"])
         self.best_step, self.adviser.first = state.get("best_step"), state.get("first")
+
+    def _changes(self) -> str:
+        """What this session's overrides change of the config that the checkpoint was made with, in words."""
+        before = _flat(Run.load(self.run.path).config.plain())
+        now = _flat(self.config.plain())
+        keys = [k for k in before | now if k.split(".")[0] in STATEFUL and before.get(k) != now.get(k)]
+        return "; ".join(f"{k} was {before.get(k, 'not there')}, is {now.get(k, 'not there')}" for k in keys)
 
     # -- budget and time -------------------------------------------------------------------------------
 
@@ -323,12 +343,13 @@ class Session:
             "seed": config.seed,
             "n": config.env.n,
             "budget": config.budget.model_dump(exclude_none=True),
-            "trusted": bool(import_paths(config.plain())),
+            "trusted": self.run.names_code,
         }
         return info | {
             "env_steps": self.tally.env_steps,
             "updates": self.tally.updates,
             "seconds": self.seconds_before,
+            "history": self.run.metrics(),
         }
 
     def _summary(self) -> dict[str, Any]:
@@ -336,3 +357,12 @@ class Session:
         counts = {"env_steps": tally.env_steps, "updates": tally.updates, "episodes": tally.episodes}
         where = {"path": str(self.run.path), "reason": self.reason, "seconds": self.seconds()}
         return where | counts | {"return": tally.mean_return} | self.measured
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one, by keys such as `agent.lr`."""
+    out: dict[str, Any] = {}
+    for name, value in data.items():
+        key = f"{prefix}{name}"
+        out |= _flat(value, f"{key}.") if isinstance(value, Mapping) and value else {key: value}
+    return out

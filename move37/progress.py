@@ -71,19 +71,24 @@ class Progress:
         self.info = dict(info)
         self.begin = (now, float(self.info.get("env_steps", 0)))
         self.now = now
+        for record in self.info.pop("history", []):
+            self._add(record)
 
     def update(self, record: Mapping[str, float], now: float) -> None:
         """Take in one line of metrics at `now` (seconds of any steady clock)."""
-        self.record.update(record)
+        self._add(record)
         self.now = now
+        for phase in PHASES:
+            self.phases[phase] = 0.98 * self.phases.get(phase, 0.0) + record.get(f"time/{phase}", 0.0)
+        self.rate = record.get("time/steps_per_second", self.rate)
+
+    def _add(self, record: Mapping[str, float]) -> None:
+        self.record.update(record)
         steps = self.record.get("env_steps", 0.0)
         if "return" in record:
             self.returns.add(steps, record["return"])
         if "eval/return" in record:
             self.evaluations.add(steps, record["eval/return"])
-        for phase in PHASES:
-            self.phases[phase] = 0.98 * self.phases.get(phase, 0.0) + record.get(f"time/{phase}", 0.0)
-        self.rate = record.get("time/steps_per_second", self.rate)
 
     @property
     def elapsed(self) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from move37.disk import check_writable, told_of_disk
 from move37.errors import RunError, UserError
 
 SIDE = {".gif": 320, ".mp4": 640}
@@ -29,6 +30,7 @@ class Recording:
             raise UserError(f"{path}: a recording ends in .gif or .mp4")
         if not self.path.absolute().parent.is_dir():
             raise UserError(f"{path}: there is no folder {self.path.parent}")
+        check_writable(self.path)
         self.kind = self.path.suffix.lower()
         self.beside = self.path.with_name(f".{self.path.stem}.{os.getpid()}{self.kind}")
         self.pictures: list[Any] = []
@@ -50,7 +52,8 @@ class Recording:
     ) -> None:
         try:
             if kind is None:
-                self._finish()
+                with told_of_disk(self.path):
+                    self._finish()
         finally:
             if self.video is not None:
                 self.video.release()

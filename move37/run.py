@@ -5,13 +5,15 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from move37.checkpoint import CheckpointFolder
 from move37.config import Config, parse_config, read_yaml
-from move37.errors import RunError, UserError, in_one_line
+from move37.disk import told_of_disk
+from move37.errors import RunError, UserError, command, in_one_line
 from move37.logs import METRICS, Record, read_metrics
 from move37.origin import Origin
 from move37.registry import import_paths
@@ -31,7 +33,7 @@ class Run:
 
     def __init__(self, path: Path, config: Config, trust: bool = False, device: str = "cpu"):
         self.path, self.config, self.trust, self.device = path, config, trust, device
-        self.checkpoint_folder = CheckpointFolder(path)
+        self.checkpoint_folder = CheckpointFolder(path, partial(self.command, "train --resume"))
 
     @classmethod
     def load(cls, path: str | Path, trust: bool = False, device: str = "cpu") -> Run:
@@ -53,27 +55,45 @@ class Run:
     def create(cls, path: str | Path, config: Config) -> Run:
         """A new run folder. Raises `UserError` where one, or anything else, is there already."""
         path = Path(path)
+        run = cls(path, config, trust=True)
         if (path / CONFIG).exists():
             raise UserError(
-                f"{path}: a run is there already; go on with it (move37 train --resume {path}) "
+                f"{path}: a run is there already; go on with it ({run.command('train --resume')}) "
                 "or name another folder (--out DIR)"
             )
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UserError(f"{path}: is there already and no run folder; name another folder (--out DIR)")
         try:
             path.mkdir(parents=True, exist_ok=True)
-            run = cls(path, config, trust=True)
-            run.write_config()
         except OSError as error:
             raise UserError(f"{path}: cannot be made: {error.strerror}") from None
+        try:
+            with told_of_disk(path):
+                run.write_config()
+        except RunError:
+            with suppress(OSError):  # closed to us, perhaps
+                path.rmdir()
+            raise
         return run
+
+    @property
+    def names_code(self) -> bool:
+        """Whether its config names code by import path, so that others must say they trust it."""
+        return bool(import_paths(self.config.plain()))
+
+    def command(self, verb: str) -> str:
+        """The command that does `verb` (such as `train --resume`) to this run, as a person can paste it."""
+        return command(verb, self.path, self.names_code)
 
     def write_config(self) -> None:
         """Put `config` in the folder, whole or not at all."""
         beside = self.path / f".{CONFIG}"
-        beside.write_text(self.config.to_yaml(), encoding="utf-8")
-        sync_to_disk(beside)
-        os.replace(beside, self.path / CONFIG)
+        try:
+            beside.write_text(self.config.to_yaml(), encoding="utf-8")
+            sync_to_disk(beside)
+            os.replace(beside, self.path / CONFIG)
+        finally:
+            beside.unlink(missing_ok=True)
         sync_to_disk(self.path)
 
     def remove_if_empty(self) -> None:

@@ -113,6 +113,21 @@ def test_a_foreign_one_is_told(folder):
             folder.load()
 
 
+def test_only_checkpoints_can_be_named(folder):
+    save(folder, 1)
+    for name in ("../../other/checkpoints/1", "segments", "1/actor", "best", ""):
+        with pytest.raises(UserError, match=r"no checkpoint '.*'; there is: 1, last$"):
+            folder.load_actor(name)
+
+
+def test_a_damaged_agent_is_no_alternative_to_itself(folder):
+    save(folder, 1, 2)
+    (folder.folder / "2" / "actor" / "tree.json").write_text("torn")
+    for name in ("last", "2"):
+        with pytest.raises(UserError, match=r"other checkpoints: 1$"):
+            folder.load_actor(name)
+
+
 def full_disk(name, monkeypatch, after):
     """Calls of `checkpoint.<name>` fail from the `after`-th on as on a full disk."""
     right, calls = getattr(checkpoint, name), []

@@ -139,6 +139,10 @@ def test_eval_prints_one_object_with_the_mean_and_its_interval(folder, capsys):
     assert "6 episodes" in capsys.readouterr().out
     assert main(["eval", str(run), "--episodes", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["interval"] == [None, None]  # of one episode nothing is known
+    assert main(["eval", str(run), "--episodes", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "nan" not in said
+    assert "\n1 episode of " in said
 
 
 def test_watch_in_a_pipe_is_plain_text(folder, capsys):
@@ -165,6 +169,8 @@ def test_lists_have_a_line_each(capsys):
     assert main(["envs", "breakout"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert {"arcade/Breakout-v1", "ALE/Breakout-v5"} <= {line.split()[0] for line in lines}
+    assert main(["envs", "PADDLE"]) == 0
+    assert "paddle" not in capsys.readouterr().out.split()[0].lower()  # it is the line that says so
     assert main(["envs", "arcade/*-v1", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == 5
     assert main(["agents"]) == 0
@@ -189,6 +195,8 @@ def test_lists_have_a_line_each(capsys):
         (["eval", "runs/missing"], ("runs/missing", "config.yaml")),
         (["eval", "x", "--episodes", "0"], ("--episodes", "1", "move37 eval --help")),
         (["watch", "x", "--nope"], ("--nope", "move37 watch --help")),
+        (["train", ""], ("needs a config",)),
+        (["watch", "x", "--mp4", "a.gif"], ("--mp4 a.gif", "must end in .mp4")),
         (["envs", "nothing-like-it"], ("nothing-like-it", "move37 envs")),
         (["compare", "missing"], ("missing",)),
     ],
@@ -233,8 +241,10 @@ def test_failures_are_one_line_and_exit_code_1_unless_debug(error, code, words, 
     said = capsys.readouterr().err
     assert words in said
     assert len(said.splitlines()) == 1
-    with pytest.raises(type(error)):
-        main(["eval", "runs/x", "--debug"])
+    assert main(["eval", "runs/x", "--debug"]) == code
+    said = capsys.readouterr().err
+    assert words in said.splitlines()[-1]
+    assert said.startswith("Traceback")
 
 
 def test_a_real_process_has_no_traceback_unless_asked(tmp_path):
@@ -245,7 +255,7 @@ def test_a_real_process_has_no_traceback_unless_asked(tmp_path):
     assert "Traceback" not in said
     debug = command("eval", tmp_path, "--debug")
     _, said = debug.communicate(timeout=180)
-    assert debug.returncode != 0
+    assert debug.returncode == 2
     assert "Traceback" in said
 
 
@@ -267,6 +277,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(folder):
     going.send_signal(signal.SIGINT)
     _, said = going.communicate(timeout=180)
     assert going.returncode == 130
+    assert said.startswith("move37: stopping after this update; Ctrl-C again stops at once\n")
     assert f"move37 train --resume {run}" in said
     assert "Traceback" not in said
     assert (run / "checkpoints" / "last").is_dir()
@@ -281,3 +292,14 @@ def test_version_is_that_of_the_project(capsys):
 
 def test_the_app_is_named_for_typer():
     assert app.info.name == "move37"
+
+
+def test_a_full_disk_is_told_before_runs_are_compared(folder, capsys, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr("move37.compare.compare", lambda runs: pytest.fail("compared"))
+    out = folder / "curves.png"
+    assert main(["compare", str(folder / "runs" / "tiny"), "--out", str(out)]) == 1
+    assert capsys.readouterr().err == f"move37: {out}: cannot be written: No space left on device\n"

@@ -254,3 +254,9 @@ def test_a_config_is_frozen():
     assert isinstance(config, Config)
     with pytest.raises(ValueError, match="frozen"):
         config.seed = 3
+
+
+def test_a_seed_of_the_environment_is_the_run_s():
+    said = r"^override 'env\.seed=3': env: has no seed of its own: it is a key at the top, as in seed=3$"
+    with pytest.raises(UserError, match=said):
+        make_config(toy_config(), ["env.seed=3"])

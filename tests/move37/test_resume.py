@@ -1,5 +1,6 @@
 """A run that is killed in the middle of an update and resumed is the run that never stopped."""
 
+import io
 import json
 import os
 import re
@@ -11,7 +12,8 @@ import pytest
 
 import move37
 from move37.checkpoint import CheckpointFolder
-from move37.errors import UserError
+from move37.dashboard import Lines
+from move37.errors import RunError, UserError
 from tests.move37.runs import Diary, plain
 from tests.toy_learner import ToyLearner, toy_config
 
@@ -155,8 +157,22 @@ def test_resume_without_any_checkpoint_starts_from_the_beginning(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_bytes((straight.path / "config.yaml").read_bytes())
     (tmp_path / "run" / "metrics.jsonl").write_text('{"env_steps": 16, "updates": 1}\n')
-    resumed = move37.resume(tmp_path / "run", trust=True)
+    diary = Diary()
+    resumed = move37.resume(tmp_path / "run", trust=True, observer=diary)
     assert plain(resumed.metrics()) == plain(straight.metrics())
+    assert diary.warnings[0].startswith("no checkpoint: starts from the beginning")
+    assert diary.info["history"] == []
+
+
+def test_a_resumed_run_shows_its_whole_curve(tmp_path):
+    run = move37.train(toy_config(), out=tmp_path / "run")
+    out = io.StringIO()
+    lines = Lines(out)
+    move37.resume(run.path, trust=True, observer=lines, overrides=["budget.env_steps=320"])
+    assert lines.progress.returns.x == [float(r["env_steps"]) for r in run.metrics()]
+    assert lines.progress.returns.x[0] == 16
+    title = out.getvalue().splitlines()[0]
+    assert title == f"tests.toy_learner:ToyLearner on tests.toys:Walk · {run.path} · goes on from 160 steps"
 
 
 def test_overrides_on_resume_are_kept(tmp_path):
@@ -234,7 +250,7 @@ def test_the_best_goes_back_with_the_rest(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "evaluate", score)
     remaining = iter(scores.values())
     config = toy_config(evaluate={"every": 16}, checkpoint={"every": 64})
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RunError, match="the power went"):
         move37.train(config, out=tmp_path / "run", observer=Broken())
     assert best() == ["best", "best-32", "best-80"]
     remaining = iter([3.0] * 10)
@@ -253,7 +269,7 @@ def test_seeds_resume_where_each_stands(tmp_path):
             if len(self.records) == 16:
                 raise RuntimeError("the power went")
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RunError, match="the power went"):
         move37.train(config, out=tmp_path / "run", observer=Broken())
     diary = Diary()
     resumed = move37.resume(tmp_path / "run", trust=True, observer=diary)
@@ -267,10 +283,52 @@ def test_another_architecture_is_told(tmp_path):
     with pytest.raises(UserError, match=r"checkpoints/160: does not fit .*\[3\], not \[4\]") as error:
         move37.resume(run.path, trust=True, overrides=["agent.layers=[4]"])
     assert "\n" not in str(error.value)
+    assert move37.Run.load(run.path).config == run.config
+    file = run.path / "config.yaml"
+    file.write_text(file.read_text().replace("tests.toys:Walk", "CartPole-v1"))
     with pytest.raises(
         UserError, match=r"checkpoints/160: is of env 'tests.toys:Walk', but the config's is 'CartPole-v1'"
     ):
-        move37.resume(run.path, trust=True, overrides=["env.id=CartPole-v1"])
+        move37.resume(run.path, trust=True)
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("seed=5", "seed"),
+        ("seeds=[1, 2]", "seeds"),
+        ("env.id=CartPole-v1", "env.id"),
+        ("agent={kind: ppo}", "agent.kind"),
+    ],
+)
+def test_what_makes_a_run_that_run_cannot_be_overridden(tmp_path, override, key):
+    run = move37.train(toy_config(), out=tmp_path / "run")
+    said = rf"^override '{re.escape(override)}': {key} cannot change in a run that has begun; begin a new run"
+    with pytest.raises(UserError, match=said):
+        move37.resume(run.path, trust=True, overrides=[override])
+    assert move37.Run.load(run.path).config == run.config
+    assert not list(run.path.glob("seed-*"))
+    move37.resume(run.path, trust=True, overrides=["seed=0"])  # as it was
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("agent.layers=[4]", r"agent\.layers was \[3\], is \[4\]"),
+        ("env.n=2", r"env\.n was 4, is 2"),
+        ("sampler.workers=2", r"sampler\.workers was 0, is 2"),
+        ("reward.normalise=1", r"reward\.normalise was not there, is 1\.0"),
+    ],
+)
+def test_what_a_checkpoint_does_not_fit_is_named_with_old_and_new(tmp_path, monkeypatch, override, said):
+    from move37 import build
+    from rollouts.fleet import Fleet
+
+    monkeypatch.setattr(build, "_start_ray", lambda *a: None)
+    monkeypatch.setattr(build, "Fleet", lambda env, **kwargs: Fleet(env, **kwargs, local=True))
+    run = move37.train(toy_config(), out=tmp_path / "run")
+    with pytest.raises(UserError, match=rf"160: does not fit the config \({said}\): "):
+        move37.resume(run.path, trust=True, overrides=[override, "budget.env_steps=320"])
     assert move37.Run.load(run.path).config == run.config
 
 
@@ -305,7 +363,7 @@ def test_tensorboard_hides_what_was_cut(tmp_path):
             if record["updates"] == 7:
                 raise RuntimeError("the power went")
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RunError, match="the power went"):
         move37.train(toy_config(checkpoint={"every": 80}), out=tmp_path / "run", observer=Broken())
     first = [p for p in (tmp_path / "run").iterdir() if "events" in p.name]
     os.rename(first[0], tmp_path / "run" / "events.out.tfevents.1.old")  # sorts first, as a day-old one would

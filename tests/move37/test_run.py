@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import move37
+from move37.cli import main
 from move37.config import make_config
 from move37.errors import UserError
 from move37.origin import Origin
@@ -54,10 +55,12 @@ def test_evaluate_sums_up_whole_episodes(cartpole):
     json.dumps(result)
 
 
-def test_evaluate_says_success_where_the_environment_knows_it(toy):
+def test_evaluate_says_success_where_the_environment_knows_it(toy, capsys):
     result = Run.load(toy, trust=True).evaluate(50)
     evens = np.mean([r % 2 == 0 for r in result["returns"]])
     assert result["success"] == pytest.approx(evens)
+    assert main(["eval", str(toy), "--trust", "--episodes", "50"]) == 0
+    assert f", success {evens:.1%}\n" in capsys.readouterr().out
 
 
 def test_explore_is_the_configs_unless_asked(cartpole):

@@ -12,6 +12,7 @@ from move37.config import make_config, parse_config
 from move37.errors import RunError, UserError
 from move37.origin import Origin
 from move37.run import Run
+from rollouts.sampler import Sampler
 from tests.move37.runs import Diary, plain
 from tests.toy_learner import ToyLearner, toy_config
 
@@ -329,7 +330,9 @@ def test_a_full_disk_is_told_in_one_line(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint, "save_tree", full)
-    with pytest.raises(RunError, match=r"No space left on device.*the last good one is .*160"):
+    with pytest.raises(
+        RunError, match=r"No space left.*the last good one is .*160.* --resume .*run --trust$"
+    ):
         move37.resume(run.path, trust=True, overrides=["budget.env_steps=320"])
     monkeypatch.undo()
     assert move37.resume(run.path, trust=True).metrics()[-1]["env_steps"] == 320
@@ -348,18 +351,115 @@ def test_a_full_disk_under_the_metrics_too(tmp_path, monkeypatch):
         move37.train(toy_config(), out=tmp_path / "run")
 
 
-def test_ctrl_c_ends_the_update_saves_and_says_how_to_go_on(tmp_path):
+def test_a_bug_in_a_user_s_environment_is_told_with_its_place(tmp_path, monkeypatch):
+    from tests.toys import Walk
+
+    step, calls = Walk.step, []
+
+    def crash(self, actions):
+        calls.append(1)
+        return step(self, actions) if len(calls) < 30 else 1 / 0
+
+    monkeypatch.setattr(Walk, "step", crash)
+    line = crash.__code__.co_firstlineno + 2
+    with pytest.raises(RunError) as error:
+        move37.train(toy_config(checkpoint={"every": 64}), out=tmp_path / "my run")
+    assert str(error.value) == (
+        f"{tmp_path}/my run: stopped after 112 env steps: ZeroDivisionError: division by zero "
+        f"({__file__}:{line}); the checkpoint of 64 env steps is good. Go on once its cause is gone "
+        f"(--debug shows the traceback): move37 train --resume '{tmp_path}/my run' --trust"
+    )
+    assert isinstance(error.value.__cause__, ZeroDivisionError)
+
+
+@pytest.mark.parametrize("log", [{"every": 16}, {"every": 1000}])
+def test_a_reward_that_is_replayed_later_is_named_too(tmp_path, monkeypatch, log):
+    learn, collect, rollouts = ToyLearner.learn, Sampler.collect, []
+
+    def spoilt(self, agent, **kwargs):
+        rollout = collect(self, agent, **kwargs)
+        rollouts.append(rollout)
+        if len(rollouts) == 2:
+            rollout.env_rewards[:] = np.nan
+            rollout.ended["return"][:] = np.nan
+        return rollout
+
+    def replaying(self, rollout):
+        if len(rollouts) == 3:
+            raise FloatingPointError("the gradient is not finite")
+        return learn(self, rollout)
+
+    monkeypatch.setattr(ToyLearner, "learn", replaying)
+    monkeypatch.setattr(Sampler, "collect", spoilt)
+    with pytest.raises(RunError, match="rewards of the environment are not finite"):
+        move37.train(toy_config(log=log), out=tmp_path / "run")
+
+
+@pytest.mark.parametrize("at_fault", ["obs", "rewards", "term"])
+def test_what_was_not_finite_is_named(tmp_path, monkeypatch, at_fault):
+    """NaN in what is learned from is the environment's doing, not the learning rate's."""
+    from rollouts.reward import Clip
+
+    learn = ToyLearner.learn
+
+    def strict(self, rollout):
+        if not (np.isfinite(rollout.rewards).all() and np.isfinite(rollout.obs).all()):
+            raise FloatingPointError("the gradient is not finite")
+        return learn(self, rollout)
+
+    def spoilt(self, agent, **kwargs):
+        rollout = collect(self, agent, **kwargs)
+        rollout.obs = np.asarray(rollout.obs, np.float32)
+        if at_fault == "obs":
+            rollout.obs[1, 2] = np.nan
+        if at_fault == "rewards":
+            rollout.env_rewards[1, 2] = np.inf
+        return rollout
+
+    collect = Sampler.collect
+    monkeypatch.setattr(ToyLearner, "learn", strict)
+    monkeypatch.setattr(Sampler, "collect", spoilt)
+    if at_fault == "term":
+        monkeypatch.setattr(Clip, "__call__", lambda self, rollout: rollout.env_rewards * np.nan)
+    said = {
+        "obs": "observations of the environment are",
+        "rewards": "rewards of the environment are",
+        "term": "reward term 'clip' is",
+    }
+    with pytest.raises(RunError) as error:
+        move37.train(toy_config(reward={"env": 1.0, "clip": 1.0}), out=tmp_path / "run")
+    assert f": {said[at_fault]} not finite (NaN or infinite); " in str(error.value)
+    assert "learning rate" not in str(error.value)
+
+
+def test_a_full_disk_leaves_no_half_made_run(tmp_path, monkeypatch):
+    from move37 import run as module
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "sync_to_disk", full)
+        with pytest.raises(RunError, match=r"run: cannot be written: No space left on device"):
+            move37.train(toy_config(), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    move37.train(toy_config(), out=tmp_path / "run")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_the_update_saves_and_says_how_to_go_on(tmp_path, capfd, number):
     class Impatient(Diary):
         def update(self, record):
             if record["updates"] == 4:
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), number)
 
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt) as stop:
         move37.train(toy_config(), out=tmp_path / "run", observer=Impatient())
     assert "stopped after 64 env steps" in str(stop.value)
     assert f"move37 train --resume {tmp_path / 'run'}" in str(stop.value)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(number) is before
+    assert capfd.readouterr().err == "move37: stopping after this update; Ctrl-C again stops at once\n"
     straight = move37.train(toy_config(), out=tmp_path / "straight")
     resumed = move37.resume(tmp_path / "run", trust=True)
     assert plain(resumed.metrics()) == plain(straight.metrics())
@@ -373,7 +473,9 @@ def test_ctrl_c_in_a_seed_s_last_update_leaves_the_other_seeds(tmp_path):
 
     with pytest.raises(KeyboardInterrupt) as stop:
         move37.train(toy_config(seeds=[1, 2]), out=tmp_path / "run", observer=Impatient())
-    assert str(stop.value).endswith(f"all saved; go on with: move37 train --resume {tmp_path / 'run'}")
+    assert str(stop.value).endswith(
+        f"all saved; go on with: move37 train --resume {tmp_path / 'run'} --trust"
+    )
     assert [run.path.name for run in Run.load(tmp_path / "run").runs()] == ["seed-1"]
     run = move37.resume(tmp_path / "run", trust=True)
     assert [one.metrics()[-1]["env_steps"] for one in run.runs()] == [160, 160]

@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -192,6 +193,25 @@ def test_a_recording_s_name_is_checked_before_anything_is_played(tmp_path):
         Recording(tmp_path / "a.webm", fps=15)
     with pytest.raises(UserError, match="no folder"):
         Recording(tmp_path / "missing" / "a.gif", fps=15)
+
+
+def test_a_full_disk_is_told_before_anything_is_played(tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(RunError, match=r"a\.gif: cannot be written: No space left on device"):
+        Recording(tmp_path / "a.gif", fps=15)
+    monkeypatch.undo()
+
+    def fills_up():
+        with Recording(tmp_path / "a.gif", fps=15) as recording:
+            recording.add(pictures(1)[0])
+            monkeypatch.setattr(Path, "replace", full)
+
+    with pytest.raises(RunError, match=r"a\.gif: cannot be written: No space left on device"):
+        fills_up()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_large_pictures_are_made_smaller():
