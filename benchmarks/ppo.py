@@ -33,7 +33,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "3 epochs in bf16": {"precision": "bf16"},
 }
 """Our settings for Breakout; `docs/results.md` tells what each learns."""
-REACH_PEER, REACH_FLOOR, ASKED, ASKED_OF = 1.6, 0.85, 30_000, "2 epochs"
+REACH_PEER, REACH_FLOOR, ASKED, ASKED_OF = 1.6, 0.85, 30_000, "3 epochs"
 PEER = "Stable-Baselines3"
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +74,16 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
 
 
+def read(file: Path) -> list[Row]:
+    """The rows that `tell` wrote there."""
+    names = [field.name for field in fields(Row)]
+    return [Row(**{name: row[name] for name in names}) for row in json.loads(file.read_text())["rows"]]
+
+
 def _told(value: float, unit: str) -> str:
-    return f"{value:.2f} s" if unit == "s" else f"{value:,.0f}"
+    if unit == "s":
+        return f"{value:.2f} s"
+    return f"{value:,.0f}" if unit == "steps/s" else f"{value:,.0f} {unit}"
 
 
 def _processor() -> str:

@@ -335,6 +335,7 @@ def _print_table(rows: list[Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from move37.compare import TRAINING
     from move37.plots import short
     from move37.progress import clock
 
@@ -343,10 +344,10 @@ def _print_table(rows: list[Any]) -> None:
         table.add_column(name, justify=side)  # type: ignore[arg-type]
     for name in ("95 % interval", "env steps", "time"):
         table.add_column(name, justify="right")
-    table.add_column("return of")
     for row in rows:
         interval = f"[{row.low:.3g}, {row.high:.3g}]" if math.isfinite(row.low) else "–"
-        cells = (str(row.runs), f"{row.score:.4g}", interval, short(row.env_steps), clock(row.seconds))
-        table.add_row(row.task, row.group, *cells, row.basis)
+        star = "*" if row.basis == TRAINING else ""
+        cells = (str(row.runs), f"{row.score:.4g}{star}", interval, short(row.env_steps), clock(row.seconds))
+        table.add_row(row.task, row.group, *cells)
     Console(highlight=False, markup=False).print(table)
-    print("return: interquartile mean over seeds")
+    print("return: interquartile mean over seeds of the last evaluation (* of the last training episodes)")

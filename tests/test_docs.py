@@ -13,7 +13,7 @@ from pydantic import BaseModel
 import move37
 from agents.dqn import DQN, EPSILON
 from agents.ppo import PPO
-from benchmarks import learning
+from benchmarks import learning, report
 from envs.arcade.vector import Arcade
 from envs.atari import Atari
 from move37.config import Config, load_config
@@ -258,6 +258,20 @@ def test_the_table_of_results_is_what_was_measured():
     assert text.split("<!-- table -->")[1].split("<!-- /table -->")[0].strip() == learning.table(LEARNED)
 
 
+def test_the_table_of_speeds_is_what_was_measured():
+    told = (ROOT / "docs" / "results.md").read_text()
+    assert "\n".join(map(str, report.read(ROOT / "docs" / "results" / "speed.json"))) in told
+
+
+def test_the_readme_tells_the_means_that_were_measured():
+    told = re.findall(
+        r"train configs/train/(\w+)\.yaml` \|.*\| (-?[\d.]+) \|", (ROOT / "README.md").read_text()
+    )
+    assert len(told) >= 10
+    for name, mean in told:
+        assert mean == f"{np.mean([x['mean_return'] for x in LEARNED if x['config'] == name]):.1f}", name
+
+
 @pytest.mark.parametrize("name", sorted({line["config"] for line in LEARNED}))
 def test_a_config_promises_what_was_measured(name):
     """The mean over the seeds is in its head, and was measured at its own budget."""
@@ -267,4 +281,4 @@ def test_a_config_promises_what_was_measured(name):
         x["mean_return"] for x in LEARNED if x["config"] == name and 0 <= x["env_steps"] - steps < 50_000
     ]
     head = " ".join(line for line in path.read_text().splitlines() if line.startswith("#"))
-    assert f"{np.mean(returns):.1f}" in head
+    assert f"{np.mean([x['mean_return'] for x in mine]):.1f}" in head
