@@ -277,8 +277,6 @@ def test_a_config_promises_what_was_measured(name):
     """The mean over the seeds is in its head, and was measured at its own budget."""
     path = ROOT / "configs" / "train" / f"{name}.yaml"
     steps = load_config(path).budget.env_steps
-    returns = [
-        x["mean_return"] for x in LEARNED if x["config"] == name and 0 <= x["env_steps"] - steps < 50_000
-    ]
+    mine = [x for x in LEARNED if x["config"] == name and 0 <= x["env_steps"] - steps < 50_000]
     head = " ".join(line for line in path.read_text().splitlines() if line.startswith("#"))
     assert f"{np.mean([x['mean_return'] for x in mine]):.1f}" in head
