@@ -1,6 +1,6 @@
 """DQN end to end on arcade Breakout against Stable-Baselines3: equal networks (16 3×3 filters, 128 units).
 
-* equal: 16 games here, 16 of MinAtar's (or one, if that is faster) through DummyVecEnv there; one batch of 32
+* equal: 16 games here, one or 16 of MinAtar's through DummyVecEnv there; one batch of 32
   every 4 env steps.
 * batched: the same number of items replayed for each env step, in batches of 512 from 64 games.
 * floor: the bare target passes and updates of the same network, as many and as large, and nothing else.
@@ -96,7 +96,7 @@ def floor(batch_size: int) -> Turn:
 
 def rows() -> Iterator[Row]:
     """Our speed at the batches of the peer and at larger ones, against the peer and the floor."""
-    peers = {f"{PEER}, {n} games": stable_baselines(n) for n in (1, 16)}
+    peers = {f"{PEER}, {n} game{'s'[: n - 1]}": stable_baselines(n) for n in (1, 16)}
     turns = dict(peers)
     turns |= {
         "equal, batches of 32": end_to_end(16, 32, collect_steps=4),
