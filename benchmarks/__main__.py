@@ -26,7 +26,7 @@ def main() -> int:
     """Print the table; the exit code is 2 where a peer is not installed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of: {', '.join(NAMES)}")
-    parser.add_argument("--long", action="store_true", help="learn arcade Breakout too: up to 40 minutes")
+    parser.add_argument("--long", action="store_true", help="learn arcade Breakout too: up to 20 minutes")
     add_json(parser)
     given = parser.parse_args()
     unknown = sorted(set(given.names) - set(NAMES))
