@@ -20,7 +20,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from move37.errors import RunError, UserError, command
-from rollouts.storage import TREE, load_tree, save_tree, segment_names, sync_to_disk
+from rollouts.storage import TREE, load_tree, save_tree, segment_names, sync_to_disk, whole_folder
 
 FORMAT = 1
 KEPT = 2
@@ -127,23 +127,11 @@ class CheckpointFolder:
     @contextmanager
     def _whole(self, name: str) -> Iterator[Path]:
         """A folder to write in, which becomes `name` at the end, or vanishes on any error."""
-        beside, path, old = (self.folder / n for n in (f".tmp-{name}", name, f".old-{name}"))
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for leftover in (beside, old):
-                shutil.rmtree(leftover, ignore_errors=True)
-            beside.mkdir()
-            yield beside
-            sync_to_disk(beside)
-            if path.exists():
-                path.rename(old)
-            beside.rename(path)
-            sync_to_disk(self.folder)
-            shutil.rmtree(old, ignore_errors=True)
+            with whole_folder(self.folder / name) as beside:
+                yield beside
         except (OSError, SafetensorError) as error:
             raise RunError(self._failure(error)) from error
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
 
     def _failure(self, error: Exception) -> str:
         self._drop_segments()

@@ -11,7 +11,7 @@ import numpy as np
 
 from rollouts import tree
 from rollouts.agent import Memory, Obs
-from rollouts.storage import load_tree, save_tree, whole_folder
+from rollouts.storage import ARRAYS, TREE, load_tree, save_tree, whole_folder
 
 
 @dataclass
@@ -80,6 +80,9 @@ class Rollout:
 
         Raises `ValueError` where `folder` holds anything but a saved tree.
         """
+        folder = Path(folder)
+        if folder.exists() and not {p.name for p in folder.iterdir()} <= {TREE, ARRAYS}:
+            raise ValueError(f"{folder}: holds other files; nothing is saved over them")
         with whole_folder(folder) as beside:
             save_tree(beside, {f.name: getattr(self, f.name) for f in fields(self)})
 

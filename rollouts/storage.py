@@ -102,14 +102,9 @@ def load_tree(folder: Path | str, segments: Path | str | None = None) -> Any:
 
 @contextmanager
 def whole_folder(folder: Path | str) -> Iterator[Path]:
-    """A folder to `save_tree` in, which becomes `folder` at the end, or vanishes on any error.
-
-    Replaces an older saved tree; raises `ValueError` where `folder` holds anything else.
-    """
+    """A folder to write in, which replaces `folder` at the end, or vanishes on any error."""
     folder = Path(folder).resolve()
     beside, old = folder.with_name(f".tmp-{folder.name}"), folder.with_name(f".old-{folder.name}")
-    if folder.exists() and not {p.name for p in folder.iterdir()} <= {TREE, ARRAYS}:
-        raise ValueError(f"{folder}: holds other files; nothing is saved over them")
     for leftover in (beside, old):
         shutil.rmtree(leftover, ignore_errors=True)
     beside.mkdir(parents=True)

@@ -6,6 +6,7 @@ import pytest
 from move37 import checkpoint
 from move37.checkpoint import CheckpointFolder
 from move37.errors import RunError, UserError
+from rollouts import storage
 from rollouts.storage import Segment
 
 ACTOR = {"spec": {"path": "x:Y", "options": {}}, "weights": {"w": np.arange(3.0)}}
@@ -129,7 +130,7 @@ def test_a_damaged_agent_is_no_alternative_to_itself(folder):
 
 
 def full_disk(name, monkeypatch, after):
-    """Calls of `checkpoint.<name>` fail from the `after`-th on as on a full disk."""
+    """Calls of `name` in saving fail from the `after`-th on as on a full disk."""
     right, calls = getattr(checkpoint, name), []
 
     def fail(*args, **kwargs):
@@ -138,11 +139,13 @@ def full_disk(name, monkeypatch, after):
             raise OSError(28, "No space left on device")
         return right(*args, **kwargs)
 
-    monkeypatch.setattr(checkpoint, name, fail)
+    for module in (checkpoint, storage) if name == "sync_to_disk" else (checkpoint,):
+        monkeypatch.setattr(module, name, fail)
 
 
 @pytest.mark.parametrize(
-    ("name", "after"), [("save_tree", 0), ("save_tree", 1), ("sync_to_disk", 0), ("sync_to_disk", 1)]
+    ("name", "after"),
+    [("save_tree", 0), ("save_tree", 1), ("sync_to_disk", 0), ("sync_to_disk", 1), ("sync_to_disk", 3)],
 )
 def test_a_full_disk_leaves_the_last_good_one(folder, monkeypatch, name, after):
     save(folder, 1, 2, segments=["a"])

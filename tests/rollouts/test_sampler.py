@@ -412,6 +412,14 @@ def test_rollouts_save_load_and_are_played_again(tmp_path):
         Rollout.load(tmp_path / "walk")
 
 
+def test_a_rollout_is_not_saved_over_other_files(tmp_path):
+    env = Walk(2)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="holds other files"):
+        Sampler(env).collect(coin(env), steps=2).save(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
+
+
 def test_a_playback_needs_the_slots_that_played():
     few = Sampler(Walk(3), seed=5).collect(coin(Walk(3)), episodes=2)
     again = Sampler(Walk(3), seed=5).collect(Playback(few), episodes=2)

