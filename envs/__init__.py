@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import gymnasium
 from gymnasium.envs.registration import find_highest_version
 
-from envs import arcade
+from envs import arcade, board
 from envs.nearest import nearest
 
 if TYPE_CHECKING:
@@ -32,11 +32,13 @@ PACKAGES = {  # Gymnasium's own: the package of the entry point, what it is, wha
 def make(id: str, n: int = 1, seed: int | None = None, **options: Any) -> BatchEnv:
     """`n` slots of an environment.
 
-    `id` is `arcade/<Name>-v0` or `-v1`, `ALE/<Name>-v5`, an id registered with Gymnasium (also
-    `package.module:Id-v0`, where that module registers it), or an import path `package.module:Class` (a
-    `gymnasium.Env`, `VectorEnv` or `BatchEnv` class or a function that returns one); the working folder is
-    searched too. `options` go to the environment. With a `seed`, slot `i` is reset with `seed + i` at once,
-    so that everything after, a reset without a seed too, is determined.
+    `id` is `arcade/<Name>-v0` or `-v1`, `board/<Name>-v0`, `ALE/<Name>-v5`, `pettingzoo/<family>/<name>`, an
+    id registered with Gymnasium (also `package.module:Id-v0`, where that module registers it), or an import
+    path `package.module:Class` (a `gymnasium.Env`, `VectorEnv`, `BatchEnv`, PettingZoo `AECEnv` or
+    `ParallelEnv` class or a function that returns one, or a function annotated to return an
+    `envs.board.game.Game`); the working folder is searched too. `options` go to the environment. With a
+    `seed`, slot `i` is reset with `seed + i` at once, so that everything after, a reset without a seed too,
+    is determined.
 
     Raises `ValueError` with one line for an unknown id (it names the nearest) and for wrong options
     (`envs.options.OptionError`, which names the option).
@@ -61,6 +63,9 @@ def register() -> None:
     So `gymnasium.make("envs:arcade/Breakout-v1")` works in any process.
     """
     arcade.register()
+    for id in _board_names():
+        if id not in gymnasium.registry:
+            gymnasium.register(id, entry_point="envs.board.single:BoardEnv", kwargs={"game": id})
 
 
 def _make(id: str, n: int, options: dict[str, Any]) -> BatchEnv:
@@ -74,7 +79,10 @@ def _make(id: str, n: int, options: dict[str, Any]) -> BatchEnv:
         check_options(f"environment '{id}'", family, options, given=("id", "n"))
         return family(id, n, **options)
     if names_attribute(id):
-        return gym.make_imported(id, resolve(id), n, options)
+        creator = resolve(id)
+        if _makes_game(creator):
+            return resolve(FAMILIES["board"][1])(id, n, **options)
+        return gym.make_imported(id, creator, n, options)
     if ":" in id:
         load_module(id)  # which registers the id
     elif id not in gymnasium.registry:
@@ -84,6 +92,14 @@ def _make(id: str, n: int, options: dict[str, Any]) -> BatchEnv:
     except gymnasium.error.Error:
         raise OptionError("id", f"unknown environment '{id}'; {_nearest(id)}") from None
     return gym.make_registered(spec, n, options)
+
+
+def _makes_game(creator: Any) -> bool:
+    try:
+        made = get_type_hints(creator).get("return")
+    except (NameError, TypeError, AttributeError):  # annotations that cannot be read
+        return False
+    return (getattr(made, "__module__", ""), getattr(made, "__name__", "")) == ("envs.board.game", "Game")
 
 
 def _nearest(id: str) -> str:
@@ -105,10 +121,20 @@ def _arcade_names() -> dict[str, str]:
     }
 
 
+def _board_names() -> dict[str, str]:
+    return {f"board/{name}-v0": about for name, about in board.ABOUT.items()}
+
+
 def _atari_names() -> dict[str, str]:
     from envs.atari import games
 
     return {id: f"Atari 2600 {rom.replace('_', ' ')}, 84x84 grey pixels" for id, rom in games().items()}
+
+
+def _pettingzoo_names() -> dict[str, str]:
+    from envs import zoo
+
+    return zoo.names()
 
 
 def _gymnasium_names() -> dict[str, str]:
@@ -134,7 +160,9 @@ def _about(entry: str) -> str:
 
 FAMILIES: dict[str, tuple[Callable[[], dict[str, str]], str]] = {
     "arcade": (_arcade_names, "envs.arcade.vector:Arcade"),
+    "board": (_board_names, "envs.board.vector:Board"),
     "ALE": (_atari_names, "envs.atari:Atari"),
+    "pettingzoo": (_pettingzoo_names, "envs.zoo:make"),
 }
 """By the prefix of an id: what there is, and the `BatchEnv` class, built as `cls(id, n, **options)`."""
 

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -102,7 +103,7 @@ class Singles(BatchEnv):
 
     def render(self) -> Any:
         """Slot 0's picture (made with `render_mode="rgb_array"`: uint8 `[height, width, 3]`)."""
-        _quieten_pygame()
+        quieten_pygame()
         try:
             return self.envs[0].render()
         except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
@@ -137,7 +138,7 @@ def make_registered(spec: EnvSpec, n: int, options: Mapping[str, Any]) -> BatchE
     Raises `ValueError` for wrong options or a package that is not installed.
     """
     what = f"environment '{spec.id}'"
-    with _told(what):
+    with told(what):
         if spec.entry_point is None:
             vector = _load(spec.vector_entry_point)
             check_options(what, vector, options, given=("num_envs",), preset=spec.kwargs)
@@ -153,21 +154,24 @@ def make_imported(path: str, creator: Any, n: int, options: Mapping[str, Any]) -
     """`n` slots of what an import path names: a `gymnasium.Env`, `VectorEnv` or `BatchEnv` class, or a
     function that returns one (a single environment; a batch where it has a parameter `n` or `num_envs`).
 
-    Raises `ValueError` for anything else and for wrong options.
+    PettingZoo's `AECEnv` and `ParallelEnv` count as single environments; `per_agent` is then an option too
+    (see `envs.zoo.batch_of`). Raises `ValueError` for anything else and for wrong options.
     """
     if not callable(creator):
         raise ValueError(f"'{path}' is no environment class, and no function that returns an environment")
     single = isinstance(creator, type) and issubclass(creator, gymnasium.Env)
     size = None if single else _size_parameter(creator)
     what = f"environment '{path}'"
-    check_options(what, creator, options, given=(size,) if size else ())
-    with _told(what):
+    check_options(what, creator, options, also=_zoo_options(creator, options), given=(size,) if size else ())
+    own = {k: v for k, v in options.items() if k not in _zoo_options(creator, options)}
+    with told(what):
         if size:
-            return batch_of(creator, n, options, size)
-        slots = [creator(**options) for _ in range(n)]
-    if not isinstance(slots[0], gymnasium.Env):
-        raise ValueError(f"'{path}' gave a {type(slots[0]).__name__}, not a gymnasium.Env")
-    return Singles(slots)
+            return batch_of(creator, n, own, size)
+        first = creator(**own)
+        if not isinstance(first, gymnasium.Env):
+            return _zoo_of(path, first, partial(creator, **own), n, options.get("per_agent"))
+        check_options(what, creator, options)  # again, now that it is known not to be PettingZoo's
+        return Singles([first, *(creator(**own) for _ in range(n - 1))])
 
 
 def batch_of(
@@ -198,7 +202,7 @@ def adapt(env: Any) -> BatchEnv:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def told(what: str) -> Iterator[None]:
     """Whatever a foreign constructor raises, as a `ValueError` of one line."""
     try:
         yield
@@ -212,11 +216,27 @@ def _told(what: str) -> Iterator[None]:
         raise ValueError(f"{what} cannot be made: {type(error).__name__}: {said}") from error
 
 
+def _zoo_options(creator: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `options` that are ours if `creator` gives a PettingZoo environment, and their types."""
+    parameters = inspect.signature(creator).parameters
+    ours = "per_agent" in options and not {"per_agent", "n", "num_envs"} & parameters.keys()
+    return {"per_agent": bool | None} if ours else {}
+
+
+def _zoo_of(path: str, first: Any, creator: Callable[[], Any], n: int, per_agent: bool | None) -> BatchEnv:
+    """`n` slots of a PettingZoo environment (`ValueError` for anything else)."""
+    from envs import zoo
+
+    if not zoo.is_game(first):
+        raise ValueError(f"'{path}' gave a {type(first).__name__}, not a gymnasium.Env or a PettingZoo one")
+    return zoo.batch_of(f"environment '{path}'", first, creator, n, per_agent)
+
+
 def _load(entry: Any) -> Any:
     return load_env_creator(entry) if isinstance(entry, str) else entry
 
 
-def _quieten_pygame() -> None:
+def quieten_pygame() -> None:
     """Pygame opens sound and screen even to draw into arrays, and complains where there are none."""
     os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
     if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():

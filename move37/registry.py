@@ -27,6 +27,10 @@ AGENTS = {
     "rainbow": Entry(
         "agents.dqn:DQN", "DQN with all six improvements switched on (Hessel 2018)", "agents.dqn:RAINBOW"
     ),
+    "alphazero": Entry(
+        "search.alphazero:AlphaZero",
+        "AlphaZero: self-play with tree search, on board games (Silver 2018)",
+    ),
     "random": Entry("agents.random:Random", "plays any legal action with equal chance; learns nothing"),
 }
 

@@ -1,0 +1,250 @@
+"""AlphaZero (Silver et al., 2018): a search makes the policy better, and the network learns to say it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from gymnasium import spaces
+
+from agents.networks import from_arrays, to_arrays
+from agents.optim import apply_gradients, gradient_norm, load_optimiser_state, optimiser_state, set_lr
+from agents.options import Count, NotNegative, Positive, Precision, Share, checked
+from rollouts.agent import Learner, Metrics
+from rollouts.rollout import Rollout
+from search.planner import Planner
+from search.replay import Batch, Positions
+
+KEPT_MOMENTS = 100
+
+
+def alphazero_loss(
+    logits: torch.Tensor,
+    value: torch.Tensor,
+    policy: torch.Tensor,
+    outcome: torch.Tensor,
+    weight: torch.Tensor,
+    value_coef: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`(loss, [policy loss, value loss])`: cross-entropy to the search's policy, squared error to the outcome.
+
+    `logits` and `policy` are `[B, A]`, the rest `[B]`. Rows count in the policy's loss by their `weight`.
+    Illegal moves are in the softmax, with a target of 0: so the network learns the rules too.
+    """
+    cross_entropy = -(policy * F.log_softmax(logits, dim=1)).sum(1)
+    policy_loss = (weight * cross_entropy).sum() / weight.sum().clamp(min=1)
+    value_loss = (value - outcome).square().mean()
+    return policy_loss + value_coef * value_loss, torch.stack([policy_loss, value_loss]).detach()
+
+
+class AlphaZero(Learner):
+    """Learns a board game from self-play alone.
+
+    * `n_steps`: plies a game in each rollout; finished games are refilled at once.
+    * `network`, `search`, `eval_simulations`, `temperature`, `fast`, `precision`: see `search.planner.Planner`.
+    * `replay_capacity`: positions that are kept; `window`: how many of the newest are learned from at first. It
+      grows with all that were played as in KataGo (Wu, 2019, appendix C).
+    * `replay_ratio`: how often a position is learned from, on average; `batch_size`: of a gradient step.
+    * `lr`, `anneal_lr` (fall to 0 in a half cosine over the budget), `weight_decay`: AdamW's.
+    * `value_coef`: weight of the squared error of the value; `max_grad_norm`: of the clipped gradient.
+    * `symmetries`: learn from positions as turned and mirrored at random.
+    * `bootstrap`: share of the search's own value in the value's target; 0 is the outcome alone.
+
+    Raises `OptionError` for options out of range and `ValueError` for spaces of no board game.
+    """
+
+    actor: Planner
+
+    @checked
+    def __init__(
+        self,
+        observation_space: spaces.Space,
+        action_space: spaces.Space,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        n_steps: Count = 8,
+        network: Mapping[str, Any] | None = None,
+        search: Mapping[str, Any] | None = None,
+        eval_simulations: Count = 400,
+        temperature: Mapping[str, Any] | None = None,
+        fast: Mapping[str, Any] | None = None,
+        precision: Precision = "fp32",
+        replay_capacity: Count = 500_000,
+        window: Count = 100_000,
+        replay_ratio: Positive = 4.0,
+        batch_size: Count = 512,
+        lr: NotNegative = 1e-3,
+        anneal_lr: bool = True,
+        weight_decay: NotNegative = 1e-4,
+        value_coef: NotNegative = 1.0,
+        max_grad_norm: Positive | None = 5.0,
+        symmetries: bool = True,
+        bootstrap: Share = 0.0,
+    ) -> None:
+        self.actor = Planner(
+            observation_space,
+            action_space,
+            seed=seed,
+            device=device,
+            network=network,
+            search=search,
+            eval_simulations=eval_simulations,
+            temperature=temperature,
+            fast=fast,
+            precision=precision,
+        )
+        self.wants = {"steps": n_steps}
+        self.window, self.replay_ratio, self.batch_size = window, float(replay_ratio), batch_size
+        self.lr, self.anneal_lr, self.max_grad_norm = lr, anneal_lr, max_grad_norm
+        self.value_coef, self.symmetries, self.bootstrap = float(value_coef), symmetries, float(bootstrap)
+        self.optimiser = torch.optim.AdamW(
+            self.actor.network.parameters(), lr=lr, weight_decay=weight_decay, fused=True
+        )
+        self.positions = Positions(self.actor.game, replay_capacity)
+        self.generator = np.random.default_rng(seed)
+        self.pending: dict[str, np.ndarray] = {}
+        self.owed = 0.0
+        self.games = 0
+        self.moments = np.zeros((0, 5), np.float32)
+        self.moment_states = np.zeros((0, self.actor.game.words), np.uint64)
+
+    def learn(self, rollout: Rollout) -> Metrics:
+        """Take in one rollout that `self.actor` played, and learn from all that games have taught so far."""
+        self._note_moments(rollout)
+        new = self._take_in(rollout)
+        self.owed += new * self.replay_ratio / self.batch_size
+        steps, metrics = int(self.owed), self._describe(rollout)
+        self.owed -= steps
+        if steps:
+            metrics |= self._improve(steps)
+        return metrics | {"replay_size": float(len(self.positions)), "window": float(self._window())}
+
+    # -- from games to positions -----------------------------------------------------------------------
+
+    def _take_in(self, rollout: Rollout) -> int:
+        """Move the positions of games that ended into the replay, and keep the others; returns how many moved."""
+        rows = _rows(rollout)
+        if self.pending:
+            rows = {name: np.concatenate([self.pending[name], column]) for name, column in rows.items()}
+        ids = np.asarray(rollout.ended["episode"])
+        order = np.argsort(ids)
+        self.games += len(ids)
+        if not len(ids):
+            self.pending = rows
+            return 0
+        place = order[np.searchsorted(ids, rows["episode"], sorter=order) % len(ids)]
+        over = ids[place] == rows["episode"]
+        results = np.asarray(rollout.ended["seat_returns"])[place, rows["seat"]]
+        whole = ~np.asarray(rollout.truncated)[rollout.ended["time"], rollout.ended["slot"]]
+        kept = np.flatnonzero(over & whole[place])
+        values = (1 - self.bootstrap) * results[kept] + self.bootstrap * rows["value"][kept]
+        names = {"states": rows["state"], "policies": rows["policy"], "weights": rows["full"]}
+        self.positions.add(values=values, **{name: column[kept] for name, column in names.items()})
+        self.pending = {name: column[~over] for name, column in rows.items()}
+        return len(kept)
+
+    def _note_moments(self, rollout: Rollout) -> None:
+        """Keep the moves that surprised most; see `search.planner.moments`."""
+        found = rollout.fields["moment"]
+        at = np.nonzero((found[..., 0] > 0) & rollout.valid)
+        moments = np.concatenate([self.moments, found[at]])
+        states = np.concatenate([self.moment_states, rollout.obs["state"][:-1][at]])
+        _, once = np.unique(states, axis=0, return_index=True)
+        best = once[np.argsort(-moments[once, 0], kind="stable")][:KEPT_MOMENTS]
+        self.moments, self.moment_states = moments[best], states[best]
+
+    def _describe(self, rollout: Rollout) -> Metrics:
+        ended, full = rollout.ended, rollout.fields["full"] & rollout.valid
+        metrics = {"games": float(self.games)}
+        if len(ended["episode"]):
+            metrics["game_length"] = float(np.mean(ended["length"]))
+        if full.any():
+            policy = rollout.fields["policy"][full]
+            metrics["search_entropy"] = float(-(policy * np.log(np.maximum(policy, 1e-12))).sum(1).mean())
+        return metrics
+
+    # -- learning --------------------------------------------------------------------------------------
+
+    def _window(self) -> int:
+        """How many of the newest positions are learned from: grows as (all positions)^0.75."""
+        total, first = self.positions.head, self.window
+        if total <= first:
+            return first
+        return int(min(first * (1 + 0.4 * ((total / first) ** 0.75 - 1) / 0.75), self.positions.capacity))
+
+    def _improve(self, steps: int) -> Metrics:
+        """So many gradient steps; the actor then plays by the network as it has become."""
+        lr = self.lr * 0.5 * (1 + np.cos(np.pi * self.progress)) if self.anneal_lr else self.lr
+        set_lr(self.optimiser, lr)
+        network, losses, norms = self.actor.network.train(), [], []
+        for _ in range(steps):
+            batch = self.positions.sample(self.batch_size, self._window(), self.generator, self.symmetries)
+            loss, parts = self._loss(batch)
+            self.optimiser.zero_grad()
+            loss.backward()
+            total = gradient_norm(self.optimiser)
+            norm = float(total)
+            apply_gradients(self.optimiser, total, norm, self.max_grad_norm)
+            losses.append(parts)
+            norms.append(norm)
+        network.eval()
+        self.actor.refresh()
+        policy_loss, value_loss = torch.stack(losses).mean(0).tolist()
+        return {
+            "policy_loss": policy_loss,
+            "value_loss": value_loss,
+            "grad_norm": float(np.mean(norms)),
+            "gradient_steps": float(steps),
+            "lr": float(lr),
+        }
+
+    def _loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        device = self.actor.device
+        planes, policy, outcome, weight = (
+            torch.as_tensor(x, device=device)
+            for x in (batch.planes, batch.policies, batch.values, batch.weights)
+        )
+        with torch.autocast(device, torch.bfloat16, enabled=self.actor.precision == "bf16"):
+            logits, value = self.actor.network(planes)
+        return alphazero_loss(logits.float(), value.float(), policy, outcome, weight, self.value_coef)
+
+    # -- saving ----------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "network": to_arrays(self.actor.network),
+            "optimiser": optimiser_state(self.optimiser),
+            "positions": self.positions.get_state(),
+            "pending": {name: column.copy() for name, column in self.pending.items()},
+            "generator": self.generator.bit_generator.state,
+            "owed": self.owed,
+            "games": self.games,
+            "moments": {"found": self.moments, "states": self.moment_states},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        from_arrays(self.actor.network, state["network"])
+        load_optimiser_state(self.optimiser, state["optimiser"])
+        self.positions.set_state(state["positions"])
+        self.pending = dict(state["pending"])
+        self.generator.bit_generator.state = state["generator"]
+        self.owed, self.games = float(state["owed"]), int(state["games"])
+        self.moments, self.moment_states = state["moments"]["found"], state["moments"]["states"]
+        self.actor.refresh()
+
+
+def _rows(rollout: Rollout) -> dict[str, np.ndarray]:
+    """What is kept of each decision until its game is over, `[rows, ...]`."""
+    valid = rollout.valid
+    return {
+        "state": rollout.obs["state"][:-1][valid],
+        "seat": rollout.obs["to_play"][:-1][valid].astype(np.int64),
+        "episode": rollout.episode[valid],
+        "policy": rollout.fields["policy"][valid],
+        "value": rollout.fields["value"][valid],
+        "full": rollout.fields["full"][valid].astype(np.float32),
+    }

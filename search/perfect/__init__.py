@@ -1,0 +1,1 @@
+"""Perfect players: what every move of a position is worth, exactly."""

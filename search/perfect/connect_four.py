@@ -1,0 +1,188 @@
+"""A perfect player of connect four: the exact score of every legal move, from alpha-beta on bits.
+
+The method is Pascal Pons's (Solving Connect 4, blog.gamesolver.org, 2015; the layout of the stones is John
+Tromp's): null-window searches that close in on the score, only moves that do not lose at once, those first that
+make most winning spots, and a table of positions met before with bounds on their scores. `mine` and `mask` are
+the two words of `search.perfect.bitboard`.
+
+A score is seen by the player to move: s > 0 wins with the s-th last of its 21 stones, so 22 - s of them are
+played at the end; s < 0 loses to the opponent's, 0 draws. The empty board's is 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from envs.kernels import kernel
+from search.perfect.bitboard import (
+    BOARD,
+    BOTTOM,
+    CELLS,
+    COLUMN,
+    COLUMNS,
+    ONE,
+    STRIDE,
+    ZERO,
+    canonical,
+    count,
+    drops,
+    has_four,
+    winning_spots,
+)
+
+ILLEGAL = -100
+"""The score of a column that is full."""
+WORST, BEST = -21, 21
+
+# A word of the table: the key (49 bits), 3 spare, and two bounds (6 bits each) so stored that 0 bounds nothing.
+KEY_SHIFT, LOWER_SHIFT, SIX_BITS, OFFSET = np.uint64(15), np.uint64(6), np.uint64(63), 32
+SPREAD = np.uint64(0x9E3779B97F4A7C15)
+TABLE_STONES = 32
+"""Positions with more stones are searched faster than looked up."""
+MIRROR_STONES = 12
+"""Positions with fewer stones share an entry with their mirror image."""
+
+
+@kernel
+def place(key, table):  # type: ignore[no-untyped-def]
+    """Where a key belongs in the table, whose length is a power of two (Fibonacci hashing)."""
+    mixed = key * SPREAD
+    return np.int64((mixed ^ (mixed >> np.uint64(32))) & np.uint64(len(table) - 1))
+
+
+@kernel
+def sort_moves(mine, mask, moves, row):  # type: ignore[no-untyped-def]
+    """Write the `moves` (one bit each) into `row`, most winning spots first, then the centre; returns how many."""
+    n = 0
+    for i in range(COLUMNS):
+        column = COLUMNS // 2 + (i + 1) // 2 * (1 - 2 * (i & 1))
+        move = moves & (COLUMN << np.uint64(STRIDE * column))
+        if move == ZERO:
+            continue
+        spots = np.uint64(count(winning_spots(mine | move, mask | move)))
+        k = n
+        while k > 0 and row[k - 1, 1] < spots:
+            row[k, 0], row[k, 1] = row[k - 1, 0], row[k - 1, 1]
+            k -= 1
+        row[k, 0], row[k, 1] = move, spots
+        n += 1
+    return n
+
+
+@kernel
+def in_book(key, book):  # type: ignore[no-untyped-def]
+    """The score of a position that the book holds, else `ILLEGAL`."""
+    low, high = 0, len(book)
+    while low < high:
+        middle = (low + high) // 2
+        if book[middle] >> KEY_SHIFT < key:
+            low = middle + 1
+        else:
+            high = middle
+    if low < len(book) and book[low] >> KEY_SHIFT == key:
+        return np.int64(book[low] & SIX_BITS) - OFFSET
+    return ILLEGAL
+
+
+@kernel
+def negamax(mine, mask, stones, alpha, table, book, book_stones, order, nodes):  # type: ignore[no-untyped-def]
+    """Is the score more than `alpha`? A lower bound on it that is, or an upper bound that is not.
+
+    The player to move must not be able to win at once. `order` is room for sorting moves, uint64 `[42, 7, 2]`.
+    """
+    nodes[0] += 1
+    if stones == book_stones:
+        known = in_book(canonical(mine, mask), book)
+        if known != ILLEGAL:
+            return known
+    theirs = mine ^ mask
+    threats = winning_spots(theirs, mask)
+    moves = drops(mask)
+    lost = -((CELLS - stones) // 2)
+    forced = moves & threats
+    if forced != ZERO:
+        if forced & (forced - ONE) != ZERO:
+            return lost
+        moves = forced
+    moves &= ~(threats >> ONE)  # a stone below their winning spot gives it to them
+    if moves == ZERO:
+        return lost
+    if stones >= CELLS - 2:
+        return 0
+    lower, upper = lost + 1, (CELLS - 1 - stones) // 2
+    key, where = ZERO, 0
+    if stones <= TABLE_STONES:
+        key = canonical(mine, mask) if stones < MIRROR_STONES else mine + mask
+        where = place(key, table)
+        entry = table[where]
+        if entry >> KEY_SHIFT == key:
+            lower = max(lower, np.int64((entry >> LOWER_SHIFT) & SIX_BITS) - OFFSET)
+            upper = min(upper, OFFSET - np.int64(entry & SIX_BITS))
+    if lower > alpha:
+        return lower
+    if upper <= alpha:
+        return upper
+
+    best = WORST
+    for k in range(sort_moves(mine, mask, moves, order[stones])):
+        after = mask | order[stones, k, 0]
+        score = -negamax(theirs, after, stones + 1, -alpha - 1, table, book, book_stones, order, nodes)
+        best = max(best, score)
+        if best > alpha:
+            break
+    if best > alpha:
+        lower = max(lower, best)
+    else:
+        upper = min(upper, best)
+    if stones <= TABLE_STONES:
+        bounds = (np.uint64(lower + OFFSET) << LOWER_SHIFT) | np.uint64(OFFSET - upper)
+        table[where] = (key << KEY_SHIFT) | bounds
+    return best
+
+
+@kernel
+def solve(mine, mask, lower, upper, table, book, book_stones, order, nodes):  # type: ignore[no-untyped-def]
+    """The score where it lies in [lower, upper], else a number that lies on the same side of them."""
+    stones = count(mask)
+    if winning_spots(mine, mask) & drops(mask) != ZERO:
+        return (CELLS + 1 - stones) // 2
+    lower = max(lower, -((CELLS - stones) // 2))
+    upper = min(upper, (CELLS - 1 - stones) // 2)
+    while lower < upper:
+        # Whether a win or a loss is very quick is itself quick to see: come from far out towards 0.
+        alpha = (lower + upper) // 2
+        alpha = min(alpha, -(-lower // 2)) if alpha <= 0 else max(alpha, upper // 2)
+        score = negamax(mine, mask, stones, alpha, table, book, book_stones, order, nodes)
+        if score > alpha:
+            lower = score
+        else:
+            upper = score
+    return lower
+
+
+@kernel
+def solve_all(mine, mask, reach, table, book, book_stones, out):  # type: ignore[no-untyped-def]
+    """Write the score of each position into `out` `[n]`, exact where within ±`reach`; returns positions explored."""
+    order, nodes = np.empty((CELLS, COLUMNS, 2), np.uint64), np.zeros(1, np.int64)
+    for i in range(len(mine)):
+        out[i] = solve(mine[i], mask[i], -reach, reach, table, book, book_stones, order, nodes)
+    return nodes[0]
+
+
+@kernel
+def solve_moves(mine, mask, reach, table, book, book_stones, out):  # type: ignore[no-untyped-def]
+    """As `solve_all`, for each move of each position, into `out` `[n, 7]`."""
+    order, nodes = np.empty((CELLS, COLUMNS, 2), np.uint64), np.zeros(1, np.int64)
+    for i in range(len(mine)):
+        wins = winning_spots(mine[i], mask[i])
+        for column in range(COLUMNS):
+            move = drops(mask[i]) & (COLUMN << np.uint64(STRIDE * column))
+            if move == ZERO:
+                out[i, column] = ILLEGAL
+            elif move & wins != ZERO:
+                out[i, column] = (CELLS + 1 - count(mask[i])) // 2
+            else:
+                theirs, after = mine[i] ^ mask[i], mask[i] | move
+                score = solve(theirs, after, -reach, reach, table, book, book_stones, order, nodes)
+                out[i, column] = -score
+    return nodes[0]
