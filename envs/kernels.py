@@ -67,15 +67,15 @@ def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
 
 
 def address(function: Callable[..., Any], signature: Any) -> int:
-    """Where the machine code of a kernel for a numba `signature` lies in this process, compiled if need be."""
+    """Where the machine code of a kernel for a numba `signature` lies in this process; compiles it first."""
     return _get_wrapper_address(function, signature)
 
 
 def calling(signature: Any) -> Any:
-    """A function for kernels, `call(address, arguments)`, that calls what lies at an `address` of `signature`.
+    """A function for kernels, `call(address, arguments)`: calls what lies at an `address` of `signature`.
 
-    `arguments` is a tuple of exactly those types. So a cached kernel can be given other kernels as numbers: it
-    knows nothing of them, and a call costs 5 ns. (Passing them as functions costs 10 to 30 µs a function.)
+    `arguments` is a tuple of exactly those types. So a cached kernel can be given other kernels as numbers:
+    it knows nothing of them, and a call costs 5 ns. (Passing them as functions costs 10 to 30 µs each.)
     """
 
     @intrinsic

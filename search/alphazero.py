@@ -1,4 +1,4 @@
-"""AlphaZero (Silver et al., 2018): a search makes the policy better, and the network learns to say it at once."""
+"""AlphaZero (Silver et al., 2018): a search betters the policy, and the network learns to say it at once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def alphazero_loss(
     weight: torch.Tensor,
     value_coef: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """`(loss, [policy loss, value loss])`: cross-entropy to the search's policy, squared error to the outcome.
+    """`(loss, [policy loss, value loss])`: cross-entropy to the policy, squared error to the outcome.
 
     `logits` and `policy` are `[B, A]`, the rest `[B]`. Rows count in the policy's loss by their `weight`.
     Illegal moves are in the softmax, with a target of 0: so the network learns the rules too.
@@ -44,9 +44,10 @@ class AlphaZero(Learner):
     """Learns a board game from self-play alone.
 
     * `n_steps`: plies a game in each rollout; finished games are refilled at once.
-    * `network`, `search`, `eval_simulations`, `temperature`, `fast`, `precision`: see `search.planner.Planner`.
-    * `replay_capacity`: positions that are kept; `window`: how many of the newest are learned from at first. It
-      grows with all that were played as in KataGo (Wu, 2019, appendix C).
+    * `network`, `search`, `eval_simulations`, `temperature`, `fast`, `precision`: see
+      `search.planner.Planner`.
+    * `replay_capacity`: positions that are kept; `window`: how many of the newest are learned from at first.
+      It grows with all that were played as in KataGo (Wu, 2019, appendix C).
     * `replay_ratio`: how often a position is learned from, on average; `batch_size`: of a gradient step.
     * `lr`, `anneal_lr` (fall to 0 in a half cosine over the budget), `weight_decay`: AdamW's.
     * `value_coef`: weight of the squared error of the value; `max_grad_norm`: of the clipped gradient.
@@ -126,7 +127,7 @@ class AlphaZero(Learner):
     # -- from games to positions -----------------------------------------------------------------------
 
     def _take_in(self, rollout: Rollout) -> int:
-        """Move the positions of games that ended into the replay, and keep the others; returns how many moved."""
+        """Move the positions of games that ended into the replay, keep the others; returns how many moved."""
         rows = _rows(rollout)
         if self.pending:
             rows = {name: np.concatenate([self.pending[name], column]) for name, column in rows.items()}

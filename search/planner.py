@@ -50,8 +50,8 @@ class Planner(Agent):
     the time. With `explore=False` it plays the best move after `eval_simulations`.
 
     Decisions carry `policy` (float32 `[n, actions]`: what the search would have the network say), `value`
-    (float32 `[n]`), `full` (bool `[n]`: whether the search was a full one) and `moment` (float32 `[n, 5]`, see
-    `moments`). Raises `ValueError` for spaces of no board game, `OptionError` for options out of range.
+    (float32 `[n]`), `full` (bool `[n]`: whether the search was a full one) and `moment` (float32 `[n, 5]`,
+    see `moments`). Raises `ValueError` for spaces of no board game, `OptionError` for options out of range.
     """
 
     @checked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,9 @@ CHUNK = 16_384
 
 
 class Positions:
-    """A ring of `capacity` positions, named by a count that never wraps: position `i` lies at `i % capacity`.
+    """A ring of `capacity` positions, named by a count that never wraps: `i` lies at `i % capacity`.
 
-    Columns: `states` uint64 `[words]`, `policies` float32 `[actions]`, `values` float32 (the game's result for
+    Columns: `states` uint64 `[words]`, `policies` float32 `[actions]`, `values` float32 (the result for
     who was to move), `weights` float32 (of the policy's loss: 0 after a short search).
     """
 
@@ -27,7 +28,7 @@ class Positions:
         self.chunk = min(CHUNK, capacity)
         self.capacity = -(-capacity // self.chunk) * self.chunk
         self.names: dict[int, str] = {}  # of the Segments so far, by their first position
-        self.columns = {
+        self.columns: dict[str, np.ndarray] = {
             "states": np.empty((self.capacity, game.words), np.uint64),
             "policies": np.empty((self.capacity, game.actions), np.float32),
             "values": np.empty(self.capacity, np.float32),
@@ -110,13 +111,18 @@ class Positions:
             at += count
 
 
+@dataclass(frozen=True)
 class Batch:
-    """What a gradient step learns from."""
+    """What a gradient step learns from: `B` positions."""
 
-    def __init__(
-        self, planes: np.ndarray, policies: np.ndarray, values: np.ndarray, weights: np.ndarray
-    ) -> None:
-        self.planes, self.policies, self.values, self.weights = planes, policies, values, weights
+    planes: np.ndarray
+    """bool `[B, rows, columns, planes]`."""
+    policies: np.ndarray
+    """float32 `[B, actions]`."""
+    values: np.ndarray
+    """float32 `[B]`."""
+    weights: np.ndarray
+    """float32 `[B]`."""
 
 
 @kernel

@@ -22,11 +22,11 @@ NAMES = {
 ABOUT = {
     "TicTacToe": "three in a row on 3x3",
     "ConnectFour": "four in a row, 7 wide and 6 high",
-    "Othello": "size=8 (6 too): turn over what you enclose",
-    "Hex": "size=11 (any): join your two sides; swap=true for the swap rule",
-    "Gomoku": "size=15 (any): five in a row",
-    "Breakthrough": "size=8: a man to the other side",
-    "Go": "size=9 (to 19), komi=7.5: area scoring, positional superko",
+    "Othello": "size=8 (4, 6 too): turn over what you enclose",
+    "Hex": "size=11 (2 to 19): join your two sides; swap=true for the swap rule",
+    "Gomoku": "size=15 (5 to 19): five in a row",
+    "Breakthrough": "size=8 (5 to 8): a man to the other side",
+    "Go": "size=9 (2 to 19), komi=7.5: area scoring, positional superko",
 }
 
 

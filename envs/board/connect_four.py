@@ -1,7 +1,7 @@
 """Connect four: seven columns of six; four of one's own in a row, a column or a diagonal win.
 
-A stone falls to the lowest free cell of its column. When the board is full, the game is a draw. An action is a
-column, counted from 0 at the left; people write it from 1.
+A stone falls to the lowest free cell of its column. When the board is full, the game is a draw. An action is
+a column, counted from 0 at the left; people write it from 1.
 
     bit of a stone, in word 1 (the first player's) and word 2 (the second's)
 

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 
 from envs.board.render import FPS, MODES, render
-from envs.board.vector import Board
+from envs.board.vector import TRIES, Board
 from envs.options import OptionError
 
 SEATS = ("first", "second", "alternate")
@@ -60,19 +60,20 @@ class BoardEnv(gymnasium.Env[dict[str, Any], int]):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Begin a game; returns what this player sees when it first is to move, and its `seat` (0 or 1).
 
-        Raises `ValueError` for options that are no position, or one that the opponent ends at once.
+        Raises `ValueError` for options that are no position, or one that the opponent always ends at once.
         """
         super().reset(seed=seed)
         self._games = self._games + 1 if seed is None else seed
         self._mine = self._games % 2 if self.seat == "alternate" else SEATS.index(self.seat)
         seeds = None if seed is None else [seed]
         given = {"slots": [options]} if options else None
-        obs, _ = self._board.reset(seed=seeds, options=given)
-        obs, _, over = self._answer(obs)
-        while over:  # before this player had a move, so it is no game
-            if given:
-                raise ValueError("the opponent ends the game from there before this player has a move")
-            obs, _, over = self._answer(self._board.reset()[0])
+        for _ in range(TRIES):
+            obs, _, over = self._answer(self._board.reset(seed=seeds, options=given)[0])
+            if not over:
+                break
+            seeds = None  # the opponent won before this player had a move: no game, so the next one
+        else:
+            raise ValueError("the opponent ends every game from there before this player has a move")
         self._obs, self._playing = obs, True
         return self._shown(), {"seat": self._mine}
 
@@ -122,6 +123,7 @@ class BoardEnv(gymnasium.Env[dict[str, Any], int]):
             try:
                 obs, reward, over = self._play(self._ask(obs))
             except ValueError as error:
+                self._playing = False
                 raise ValueError(f"the opponent's move: {error}") from None
         return obs, reward, over
 

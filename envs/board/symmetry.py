@@ -15,13 +15,11 @@ GROUPS: dict[str, list[tuple[bool, int]]] = {
 """By name: (left and right changed first?, then quarter turns); the first leaves all as it is."""
 
 
-def maps(
-    rows: int, columns: int, group: str, actions: str = "cells", extra: int = 0
-) -> dict[str, np.ndarray]:
+def maps(rows: int, columns: int, group: str, actions: str = "cells", extra: int = 0) -> dict[str, Any]:
     """`cell_maps` and `action_maps` of a `Game` (see there) of this board.
 
-    `actions` says what an action is: one of the "cells", or of the "columns". `extra` actions, such as a pass,
-    come after, and stay what they are.
+    `actions` says what an action is: one of the "cells", or of the "columns". `extra` actions, such as a
+    pass, come after, and stay what they are.
     """
     cells = np.arange(rows * columns).reshape(rows, columns)
     moved = [np.rot90(cells[:, ::-1] if flipped else cells, turns) for flipped, turns in GROUPS[group]]

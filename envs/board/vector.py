@@ -23,7 +23,7 @@ from envs.paths import is_import_path, resolve
 from envs.rng import from_seeds
 
 TRIES = 1000
-"""Random openings that are tried before a game is said to have none so long."""
+"""Random openings that are tried before it is said that there is none of the kind."""
 
 
 class Board(BatchEnv):

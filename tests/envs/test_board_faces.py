@@ -24,7 +24,9 @@ from envs.board.aec import AGENTS, env
 from envs.board.moves import play_moves
 from envs.board.render import LOOKS, ansi, frame, men, stars
 from envs.options import OptionError
+from move37 import watch
 from rollouts.storage import load_tree, save_tree
+from tests.toys import coin
 
 SMALL = {"othello": {"size": 6}, "hex": {"size": 4}, "gomoku": {"size": 6}, "go": {"size": 5}}
 ID = "board/ConnectFour-v0"
@@ -255,7 +257,7 @@ def test_a_seed_names_an_episode_with_its_opening_and_the_random_opponent():
 def test_games_that_the_opponent_wins_at_once_are_drawn_anew_or_refused():
     lost = {"moves": "1 2 1 2 1 2"}  # the first player is to move, and wins in column 1
     game = gymnasium.make(ID, opponent=lambda obs: [0], seat="second").unwrapped
-    with pytest.raises(ValueError, match="the opponent ends the game from there"):
+    with pytest.raises(ValueError, match="the opponent ends every game from there"):
         game.reset(options=lost)
     game = gymnasium.make("board/TicTacToe-v0", random_plies=6, seat="second").unwrapped
     for seed in range(60):
@@ -283,8 +285,21 @@ def test_an_illegal_move_is_a_loss_or_an_error():
     wrong.reset()
     with pytest.raises(ValueError, match="the opponent's move: there is no action 9"):
         wrong.step(0)
+    with pytest.raises(ResetNeeded):
+        wrong.step(0)
     with pytest.raises(OptionError, match="seat must be first, second or alternate, not 'third'"):
         gymnasium.make(ID, seat="third")
+
+
+# -- watching ----------------------------------------------------------------------------------------------
+
+
+def test_a_board_can_be_watched():
+    game = envs.make(ID, render_mode="rgb_array")
+    moments = list(watch.play(coin(game), game, episodes=2, seed=3))
+    assert [m.ended for m in moments].count(True) == 2
+    assert {m.action for m in moments} == set("1234567")  # columns as people write them
+    assert all(m.picture.shape == moments[0].picture.shape for m in moments)
 
 
 # -- pictures ----------------------------------------------------------------------------------------------
