@@ -40,6 +40,11 @@ class Agent(ABC):
     its environment; `options` are plain data. `spec` says how to build it again elsewhere.
     """
 
+    shares_memory: bool = False
+    """Whether it keeps one memory a game, rather than one for each seat that it holds there.
+
+    Right where nothing is hidden from a seat, as in a board game."""
+
     @abstractmethod
     def act(
         self, obs: Obs, *, rng: np.ndarray, first: np.ndarray, memory: Memory = None, explore: bool = True

@@ -48,7 +48,8 @@ class Rollout:
     final_at: np.ndarray
     """int64 `[k, 2]`: (time, slot) of each row of `final_obs`; exactly the rows with an end."""
     memory: Memory = None
-    """The agent's memory before the first row, rows first: one a slot, or `slot · seats + seat`."""
+    """The agent's memory before the first row, rows first: one a slot, or `slot · seats + seat` (unless it is
+    shared among seats)."""
     version: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     """int64 `[n]`: the version of the weights that acted in each slot."""
     parts: Mapping[str, np.ndarray] = field(default_factory=dict)

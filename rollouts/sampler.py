@@ -9,55 +9,13 @@ import numpy as np
 
 from envs.base import BatchEnv
 from rollouts import tree
-from rollouts.agent import Agent, Decision, Memory
+from rollouts.agent import Agent, Memory
 from rollouts.problems import Problem, Problems, Uniform, seeds_from
 from rollouts.recorder import Accounts, Recorder, Row
 from rollouts.rollout import Rollout
+from rollouts.seat import Seat
 
 WORKER_SHIFT = 40  # an episode's id is its worker's number above this bit, a counter below
-
-
-class Seat:
-    """One agent's place at all tables: its memory and whether it begins, a lane for each (slot, seat)."""
-
-    def __init__(self, n: int, seats: int):
-        self.n, self.seats = n, seats
-        self.memory: Memory = None
-        self.first = np.ones(n * seats, bool)
-
-    def lanes(self, slots: np.ndarray, to_play: np.ndarray) -> np.ndarray:
-        """The lane of each slot's seat to move (`to_play` is `[n]`, over all slots)."""
-        return slots if self.seats == 1 else slots * self.seats + to_play[slots]
-
-    def begin(self, slots: np.ndarray) -> None:
-        """New episodes start in `slots`."""
-        self.first.reshape(self.n, self.seats)[slots] = True
-
-    def decide(
-        self, agent: Agent, obs: Any, rng: np.ndarray, slots: np.ndarray, to_play: np.ndarray, explore: bool
-    ) -> Decision:
-        """Ask `agent` about `slots`; the decision's rows are those slots. Advances `rng` (`[n]`) there."""
-        lanes = self.lanes(slots, to_play)
-        if len(lanes) == len(self.first):  # every lane, in order: nothing to copy
-            decision = agent.act(obs, rng=rng, first=self.first, memory=self.memory, explore=explore)
-            self.memory = decision.memory
-        else:
-            states = rng[slots]
-            decision = agent.act(
-                tree.take(obs, slots),
-                rng=states,
-                first=self.first[lanes],
-                memory=tree.take(self.memory, lanes),
-                explore=explore,
-            )
-            rng[slots] = states
-            if decision.memory is not None:
-                if self.memory is None:
-                    self.memory = tree.blank(decision.memory, len(self.first))
-                old = tree.copy(self.memory)  # whoever holds it keeps it as it was
-                self.memory = tree.put(old, lanes, decision.memory)
-        self.first[lanes] = False
-        return decision
 
 
 class Sampler:
@@ -111,6 +69,11 @@ class Sampler:
             raise ValueError("collect needs either steps= or episodes=")
         if opponents and self.seats == 1:
             raise ValueError("this environment has one seat: there is no place for opponents")
+        if not opponents and self.seats > 2:
+            raise ValueError(
+                f"self-play is for two seats, where one's gain is the other's loss; here are {self.seats}: "
+                "give opponents"
+            )
         if steps is not None:
             return self._collect_steps(agent, steps, opponents, explore, keep_obs)
         assert episodes is not None
@@ -151,7 +114,7 @@ class Sampler:
         if state["env"] is None:
             self.restarts += int(state["playing"])  # fresh games, by fresh seeds
             return not state["playing"]
-        self._clear(len(state["chairs"]) - 1)
+        self._clear([self.seats > 1 and len(saved["first"]) == self.n for saved in state["chairs"]])
         self.obs = self.env.set_state(state["env"])
         for name in _SLOT_ARRAYS:
             setattr(self, name, np.array(state["slots"][name]))
@@ -166,7 +129,7 @@ class Sampler:
         self, agent: Agent, steps: int, opponents: Sequence[Agent], explore: bool, keep_obs: bool
     ) -> Rollout:
         if self.obs is None:
-            self._start(opponents, explore)
+            self._start(agent, opponents, explore)
         elif len(self._chairs) != 1 + len(opponents):
             raise ValueError("games in progress go on with as many opponents as they began with")
         recorder, memory = Recorder(keep_obs), self._chairs[0].memory
@@ -184,7 +147,7 @@ class Sampler:
         keep_obs: bool,
     ) -> Rollout:
         problems = self.problems.take(episodes // group_size)
-        self._clear(len(opponents))
+        self._clear([a.shares_memory for a in (agent, *opponents)])
         self._next = np.arange(self.n)  # slot i plays the episodes i, i + n, i + 2n, …
         first_id, self.episodes = self.episodes, self.episodes + episodes
 
@@ -326,9 +289,9 @@ class Sampler:
 
     # -- slots and episodes ----------------------------------------------------------------------------
 
-    def _clear(self, opponents: int) -> None:
-        """Empty slots and chairs."""
-        self._chairs = [Seat(self.n, self.seats) for _ in range(1 + opponents)]
+    def _clear(self, shared: Sequence[bool]) -> None:
+        """Empty slots and chairs; `shared` says of each agent whether it shares its memory among seats."""
+        self._chairs = [Seat(self.n, self.seats, s) for s in shared]
         self._accounts = Accounts(self.n, self.seats, self.env.parts)
         self._live = np.ones(self.n, bool)
         self._rng = np.zeros(self.n, np.uint64)
@@ -336,9 +299,9 @@ class Sampler:
         self._group = np.full(self.n, -1, np.int64)
         self._seat, self._opponent = np.zeros(self.n, np.int64), np.zeros(self.n, np.int64)
 
-    def _start(self, opponents: Sequence[Agent], explore: bool) -> None:
+    def _start(self, agent: Agent, opponents: Sequence[Agent], explore: bool) -> None:
         """Begin a stream of steps: every slot by its own seed."""
-        self._clear(len(opponents))
+        self._clear([a.shares_memory for a in (agent, *opponents)])
         seeds = seeds_from([self.seed, self.worker, 0, self.restarts], 2 * self.n)
         self._seed, self._rng = seeds[: self.n].copy(), seeds[self.n :].astype(np.uint64)
         self.obs, _ = self.env.reset(seed=self._seed.tolist())

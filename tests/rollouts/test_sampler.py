@@ -270,6 +270,38 @@ def test_self_play_keeps_memory_by_seat():
         assert counts == [i // 2 for i in range(len(rows))]
 
 
+@pytest.mark.parametrize("how", [{"steps": 30}, {"episodes": 20}])
+def test_an_agent_may_share_its_memory_among_the_seats_it_holds(how):
+    env = Nim(5)
+    agent = coin(env)
+    agent.shares_memory = True
+    r = Sampler(env, seed=1).collect(agent, **how)
+    for e in np.unique(r.episode[r.valid]):
+        rows = np.argwhere(r.valid & (r.episode == e))
+        assert [int(r.fields["count"][t, s]) for t, s in rows] == list(range(len(rows)))
+        assert sum(r.first[t, s] for t, s in rows) == 1
+
+
+def test_shared_memory_is_saved_and_put_back():
+    def play(sampler, agent):
+        return sampler.collect(agent, steps=7, opponents=[agent])
+
+    agent = coin(Nim(5))
+    agent.shares_memory = True
+    whole, before, after = (Sampler(Nim(5), seed=1) for _ in range(3))
+    expected = [play(whole, agent) for _ in range(2)][1]
+    play(before, agent)
+    assert after.set_state(before.get_state())
+    same(play(after, agent), expected)
+
+
+def test_self_play_is_for_two():
+    env = Nim(5)
+    env.seats = 3
+    with pytest.raises(ValueError, match="two seats"):
+        Sampler(env).collect(coin(env), steps=1)
+
+
 @pytest.mark.parametrize("how", [{"steps": 40}, {"episodes": 40}])
 def test_opponents_moves_are_part_of_the_row(how):
     env = Nim(8)
