@@ -26,22 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/demo.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for a machine.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Trust = Annotated[
-    bool, typer.Option("--trust", help="Follow import paths in a run folder: they run its code.")
-]
-Explore = Annotated[
-    bool | None,
-    typer.Option(
-        "--explore/--no-explore", help="Act as in training, or the best known. [default: as evaluated]"
-    ),
-]
-Seed = Annotated[int | None, typer.Option(min=0, metavar="N", help="Names the episodes that are played.")]
-Checkpoint = Annotated[str, typer.Option(metavar="NAME", help="last, best, or a number of env steps.")]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 1 for a failure while running, 2 for bad input."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -86,21 +70,6 @@ def tell(text: str, code: int) -> int:
     """`move37: text` on stderr; returns `code`."""
     print("\n".join(f"move37: {line}" for line in text.splitlines()), file=sys.stderr)
     return code
-
-
-def print_json(data: Any) -> None:
-    """One JSON object on stdout; what is not a finite number is null."""
-    print(json_text.dumps(_finite(data)))
-
-
-def _finite(data: Any) -> Any:
-    if isinstance(data, dict):
-        return {str(k): _finite(v) for k, v in data.items()}
-    if isinstance(data, (list, tuple)):
-        return [_finite(v) for v in data]
-    if isinstance(data, Path):
-        return str(data)
-    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def _version(asked: bool) -> None:

@@ -11,11 +11,14 @@ from move37.errors import UserError
 
 @dataclass(frozen=True)
 class Entry:
-    """What a name stands for: an import path, a line for people, and the path of options that it presets."""
+    """What a name stands for: an import path and a line for people."""
 
     path: str
     about: str
     preset: str = ""
+    """The path of options that the name sets."""
+    number: tuple[str, int] | None = None
+    """The option that a number behind the name sets, as in `uct:1000`, and a usual one."""
 
 
 AGENTS = {
@@ -31,6 +34,17 @@ AGENTS = {
         "search.alphazero:AlphaZero",
         "AlphaZero: self-play with tree search, on board games (Silver 2018)",
     ),
+    "uct": Entry(
+        "search.uct:UCT",
+        "tree search with random playouts, on board games; uct:1000 makes 1,000 a move",
+        number=("simulations", 1000),
+    ),
+    "alphabeta": Entry(
+        "search.alphabeta:AlphaBeta",
+        "alpha-beta search, on board games; alphabeta:6 looks six plies ahead",
+        number=("depth", 6),
+    ),
+    "perfect": Entry("search.perfect.agent:Perfect", "never loses value; tic-tac-toe and connect four"),
     "random": Entry("agents.random:Random", "plays any legal action with equal chance; learns nothing"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,10 +13,11 @@ from gymnasium import spaces
 
 from agents.networks import from_arrays, to_arrays
 from agents.optim import apply_gradients, gradient_norm, load_optimiser_state, optimiser_state, set_lr
-from agents.options import Count, NotNegative, Positive, Precision, Share, checked
+from agents.options import Count, NotNegative, Positive, Precision, Share, checked, read
 from rollouts.agent import Learner, Metrics
 from rollouts.rollout import Rollout
-from search.planner import Planner
+from search.gate import Gate, GateOptions
+from search.planner import RESIGNED, RESIGNS, Planner
 from search.replay import Batch, Positions
 
 KEPT_MOMENTS = 100
@@ -53,6 +55,8 @@ class AlphaZero(Learner):
     * `value_coef`: weight of the squared error of the value; `max_grad_norm`: of the clipped gradient.
     * `symmetries`: learn from positions as turned and mirrored at random.
     * `bootstrap`: share of the search's own value in the value's target; 0 is the outcome alone.
+    * `resign`: see `search.planner.Resign`.
+    * `gate`: see `Gate`; without one, self-play is by the newest network.
 
     Raises `OptionError` for options out of range and `ValueError` for spaces of no board game.
     """
@@ -73,6 +77,8 @@ class AlphaZero(Learner):
         eval_simulations: Count = 400,
         temperature: Mapping[str, Any] | None = None,
         fast: Mapping[str, Any] | None = None,
+        resign: Mapping[str, Any] | None = None,
+        gate: Mapping[str, Any] | None = None,
         precision: Precision = "fp32",
         replay_capacity: Count = 500_000,
         window: Count = 100_000,
@@ -86,30 +92,31 @@ class AlphaZero(Learner):
         symmetries: bool = True,
         bootstrap: Share = 0.0,
     ) -> None:
-        self.actor = Planner(
-            observation_space,
-            action_space,
-            seed=seed,
-            device=device,
-            network=network,
-            search=search,
-            eval_simulations=eval_simulations,
-            temperature=temperature,
-            fast=fast,
-            precision=precision,
-        )
+        plays: dict[str, Any] = {
+            "network": network,
+            "search": search,
+            "eval_simulations": eval_simulations,
+            "temperature": temperature,
+            "fast": fast,
+            "resign": resign,
+            "precision": precision,
+        }
+        self.actor = Planner(observation_space, action_space, seed=seed, device=device, **plays)
+        self.network = copy.deepcopy(self.actor.network)
+        self.gate = None if gate is None else Gate(read(GateOptions, gate, "gate"), self.actor, seed)
         self.wants = {"steps": n_steps}
         self.window, self.replay_ratio, self.batch_size = window, float(replay_ratio), batch_size
         self.lr, self.anneal_lr, self.max_grad_norm = lr, anneal_lr, max_grad_norm
         self.value_coef, self.symmetries, self.bootstrap = float(value_coef), symmetries, float(bootstrap)
         self.optimiser = torch.optim.AdamW(
-            self.actor.network.parameters(), lr=lr, weight_decay=weight_decay, fused=True
+            self.network.parameters(), lr=lr, weight_decay=weight_decay, fused=True
         )
         self.positions = Positions(self.actor.game, replay_capacity)
         self.generator = np.random.default_rng(seed)
         self.pending: dict[str, np.ndarray] = {}
         self.owed = 0.0
         self.games = 0
+        self.resigned = np.zeros(2, np.int64)  # control games that were given up, and those not lost
         self.moments = np.zeros((0, 5), np.float32)
         self.moment_states = np.zeros((0, self.actor.game.words), np.uint64)
 
@@ -122,6 +129,7 @@ class AlphaZero(Learner):
         self.owed -= steps
         if steps:
             metrics |= self._improve(steps)
+            metrics |= self._hand_over(new)
         return metrics | {"replay_size": float(len(self.positions)), "window": float(self._window())}
 
     # -- from games to positions -----------------------------------------------------------------------
@@ -141,7 +149,10 @@ class AlphaZero(Learner):
         over = ids[place] == rows["episode"]
         results = np.asarray(rollout.ended["seat_returns"])[place, rows["seat"]]
         whole = ~np.asarray(rollout.truncated)[rollout.ended["time"], rollout.ended["slot"]]
-        kept = np.flatnonzero(over & whole[place])
+        given_up = (rows["resigned"] == RESIGNED) & ~rows["control"]
+        kept = np.flatnonzero(over & whole[place] & ~given_up)
+        gave_up = over & (rows["resigned"] == RESIGNS) & rows["control"]
+        self.resigned += np.array([gave_up.sum(), (results[gave_up] > -1).sum()])
         values = (1 - self.bootstrap) * results[kept] + self.bootstrap * rows["value"][kept]
         names = {"states": rows["state"], "policies": rows["policy"], "weights": rows["full"]}
         self.positions.add(values=values, **{name: column[kept] for name, column in names.items()})
@@ -163,6 +174,8 @@ class AlphaZero(Learner):
         metrics = {"games": float(self.games)}
         if len(ended["episode"]):
             metrics["game_length"] = float(np.mean(ended["length"]))
+        if self.resigned[0]:
+            metrics["resign_wrong"] = float(self.resigned[1] / self.resigned[0])
         if full.any():
             policy = rollout.fields["policy"][full]
             metrics["search_entropy"] = float(-(policy * np.log(np.maximum(policy, 1e-12))).sum(1).mean())
@@ -181,7 +194,8 @@ class AlphaZero(Learner):
         """So many gradient steps; the actor then plays by the network as it has become."""
         lr = self.lr * 0.5 * (1 + np.cos(np.pi * self.progress)) if self.anneal_lr else self.lr
         set_lr(self.optimiser, lr)
-        network, losses, norms = self.actor.network.train(), [], []
+        losses, norms = [], []
+        self.network.train()
         for _ in range(steps):
             batch = self.positions.sample(self.batch_size, self._window(), self.generator, self.symmetries)
             loss, parts = self._loss(batch)
@@ -192,8 +206,7 @@ class AlphaZero(Learner):
             apply_gradients(self.optimiser, total, norm, self.max_grad_norm)
             losses.append(parts)
             norms.append(norm)
-        network.eval()
-        self.actor.refresh()
+        self.network.eval()
         policy_loss, value_loss = torch.stack(losses).mean(0).tolist()
         return {
             "policy_loss": policy_loss,
@@ -203,6 +216,13 @@ class AlphaZero(Learner):
             "lr": float(lr),
         }
 
+    def _hand_over(self, new: int) -> Metrics:
+        """The actor plays by the network as it has become, where the gate lets it through."""
+        if self.gate is None:
+            self.actor.load_weights(to_arrays(self.network))
+            return {}
+        return self.gate.try_out(to_arrays(self.network), new)
+
     def _loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         device = self.actor.device
         planes, policy, outcome, weight = (
@@ -210,42 +230,51 @@ class AlphaZero(Learner):
             for x in (batch.planes, batch.policies, batch.values, batch.weights)
         )
         with torch.autocast(device, torch.bfloat16, enabled=self.actor.precision == "bf16"):
-            logits, value = self.actor.network(planes)
+            logits, value = self.network(planes)
         return alphazero_loss(logits.float(), value.float(), policy, outcome, weight, self.value_coef)
 
     # -- saving ----------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "network": to_arrays(self.actor.network),
+            "network": to_arrays(self.network),
+            "actor": self.actor.weights(),
+            "gate": None if self.gate is None else self.gate.get_state(),
             "optimiser": optimiser_state(self.optimiser),
             "positions": self.positions.get_state(),
             "pending": {name: column.copy() for name, column in self.pending.items()},
             "generator": self.generator.bit_generator.state,
             "owed": self.owed,
             "games": self.games,
+            "resigned": self.resigned.copy(),
             "moments": {"found": self.moments, "states": self.moment_states},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        from_arrays(self.actor.network, state["network"])
+        from_arrays(self.network, state["network"])
+        self.actor.load_weights(state["actor"])
+        if self.gate is not None:
+            self.gate.set_state(state["gate"])
         load_optimiser_state(self.optimiser, state["optimiser"])
         self.positions.set_state(state["positions"])
         self.pending = dict(state["pending"])
         self.generator.bit_generator.state = state["generator"]
         self.owed, self.games = float(state["owed"]), int(state["games"])
+        self.resigned = np.array(state["resigned"])
         self.moments, self.moment_states = state["moments"]["found"], state["moments"]["states"]
-        self.actor.refresh()
 
 
 def _rows(rollout: Rollout) -> dict[str, np.ndarray]:
     """What is kept of each decision until its game is over, `[rows, ...]`."""
-    valid = rollout.valid
+    valid, fields = rollout.valid, rollout.fields
+    nobody = np.zeros(valid.shape, np.int8)
     return {
         "state": rollout.obs["state"][:-1][valid],
         "seat": rollout.obs["to_play"][:-1][valid].astype(np.int64),
         "episode": rollout.episode[valid],
-        "policy": rollout.fields["policy"][valid],
-        "value": rollout.fields["value"][valid],
-        "full": rollout.fields["full"][valid].astype(np.float32),
+        "policy": fields["policy"][valid],
+        "value": fields["value"][valid],
+        "full": fields["full"][valid].astype(np.float32),
+        "resigned": fields.get("resigned", nobody)[valid],
+        "control": fields.get("control", nobody)[valid].astype(bool),
     }

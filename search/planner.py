@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from gymnasium import spaces
 from pydantic import Field
 
 from agents.networks import from_arrays, seeded, to_arrays
-from agents.options import Count, NotNegative, Options, Precision, checked, read
+from agents.options import Count, NotNegative, Options, Precision, Share, checked, read
 from envs.board.spaces import game_of
 from envs.rng import uniform
 from rollouts.agent import Agent, Decision, Memory
@@ -26,7 +26,7 @@ UNLIKELY = 0.001
 class Temperature(Options):
     """How moves are drawn while exploring: by visits to the power of 1 / temperature."""
 
-    plies: int = Field(16, ge=0)
+    plies: Annotated[int, Field(ge=0)] = 16
     """Plies of a game that are played at `first`; AlphaZero: 30 moves, at 1."""
     first: NotNegative = 1.0
     after: NotNegative = 0.25
@@ -39,20 +39,40 @@ class Fast(Options):
     They bring games to their end, and teach the value; only full searches teach the policy.
     """
 
-    share: float = Field(0.75, ge=0, lt=1)
+    share: Annotated[float, Field(ge=0, lt=1)] = 0.75
     simulations: Count = 16
+
+
+class Resign(Options):
+    """Games that are as good as lost get short searches from then on, and are not learned from.
+
+    They are played to their end, so that nothing is lost but time; `control` of them get full searches, which
+    tells how often giving up was wrong (Silver et al., 2017, Methods; soft as in Wu, 2019).
+    """
+
+    below: Share = 0.95
+    """The mover's value at which a game is given up is less than minus this."""
+    control: Share = 0.1
+
+
+PLAYING, RESIGNS, RESIGNED = range(3)
 
 
 class Planner(Agent):
     """Searches before each move. `search` is how (see `search.mcts.SearchOptions`).
 
-    While exploring it adds root noise, draws moves by `temperature`, and with `fast` searches shortly most of
-    the time. With `explore=False` it plays the best move after `eval_simulations`.
+    While exploring it adds root noise, draws moves by `temperature`, with `fast` searches shortly most of the
+    time, and with `resign` in lost games. With `explore=False` it plays the best move after
+    `eval_simulations`.
 
     Decisions carry `policy` (float32 `[n, actions]`: what the search would have the network say), `value`
     (float32 `[n]`), `full` (bool `[n]`: whether the search was a full one) and `moment` (float32 `[n, 5]`,
-    see `moments`). Raises `ValueError` for spaces of no board game, `OptionError` for options out of range.
+    see `moments`); with `resign` also `resigned` (int8 `[n]`: PLAYING, RESIGNS by this decision, or RESIGNED
+    before) and `control` (bool `[n]`). Raises `ValueError` for spaces of no board game, `OptionError` for
+    options out of range.
     """
+
+    shares_memory = True
 
     @checked
     def __init__(
@@ -67,12 +87,14 @@ class Planner(Agent):
         eval_simulations: Count = 400,
         temperature: Mapping[str, Any] | None = None,
         fast: Mapping[str, Any] | None = None,
+        resign: Mapping[str, Any] | None = None,
         precision: Precision = "fp32",
     ) -> None:
         self.game = game_of(observation_space)
         self.search_options = read(SearchOptions, search or {}, "search")
         self.temperature = read(Temperature, temperature or {}, "temperature")
         self.fast = None if fast is None else read(Fast, fast, "fast")
+        self.resign = None if resign is None else read(Resign, resign, "resign")
         self.eval_simulations, self.precision, self.device = eval_simulations, precision, device
         shape = (*self.game.shape, len(self.game.planes))
         with seeded(seed):
@@ -92,11 +114,24 @@ class Planner(Agent):
         simulations = np.full(count, self.search_options.simulations)
         if self.fast is not None:
             full = uniform(rng) >= self.fast.share
-            simulations = np.where(full, simulations, self.fast.simulations)
+        kept = self._kept(memory, first, rng)
+        if kept is not None:
+            full &= kept["control"] | ~kept["resigned"]
+        simulations = np.where(full, simulations, (self.fast or Fast()).simulations)
         found = self.search.run(states, rng, simulations, noisy=full)
         if self.search_options.rule == "gumbel":  # whose noise is in the choice already
-            return self._decide(found, found.best, full)
-        return self._decide(found, self._draw(found, states, uniform(rng)), full)
+            return self._decide(found, found.best, full, kept)
+        return self._decide(found, self._draw(found, states, uniform(rng)), full, kept)
+
+    def _kept(self, memory: Memory, first: np.ndarray, rng: np.ndarray) -> dict[str, np.ndarray] | None:
+        """Which games were given up, and which are controls; None without `resign`."""
+        if self.resign is None:
+            return None
+        control = uniform(rng) < self.resign.control
+        if memory is None:
+            return {"resigned": np.zeros(len(first), bool), "control": control}
+        control = np.where(first, control, memory["control"])
+        return {"resigned": memory["resigned"] & ~first, "control": control}
 
     def _draw(self, found: Found, states: np.ndarray, u: np.ndarray) -> np.ndarray:
         """Moves by the temperature of each game's ply."""
@@ -107,9 +142,22 @@ class Planner(Agent):
         drawn = (u[:, None] * totals[:, -1:] < totals).argmax(axis=1)
         return np.where((heat > 0) & (totals[:, -1] > 0), drawn, found.best)
 
-    def _decide(self, found: Found, actions: np.ndarray, full: np.ndarray) -> Decision:
+    def _decide(
+        self,
+        found: Found,
+        actions: np.ndarray,
+        full: np.ndarray,
+        kept: dict[str, np.ndarray] | None = None,
+    ) -> Decision:
         fields = {"policy": found.policy, "value": found.value, "full": full, "moment": moments(found)}
-        return Decision(actions, fields=fields)
+        if kept is None or self.resign is None:
+            return Decision(actions, fields=fields)
+        lost = found.value < -self.resign.below
+        fields["resigned"] = np.where(kept["resigned"], RESIGNED, np.where(lost, RESIGNS, PLAYING)).astype(
+            np.int8
+        )
+        fields["control"] = kept["control"]
+        return Decision(actions, kept | {"resigned": kept["resigned"] | lost}, fields)
 
     def refresh(self) -> None:
         """The network has learned: the search uses it as it is now."""
@@ -130,6 +178,7 @@ class Planner(Agent):
             "eval_simulations": self.eval_simulations,
             "temperature": self.temperature.model_dump(),
             "fast": None if self.fast is None else self.fast.model_dump(),
+            "resign": None if self.resign is None else self.resign.model_dump(),
             "precision": self.precision,
         }
         return {"path": "search.planner:Planner", "options": options}

@@ -1,19 +1,17 @@
-"""UCT with random playouts (Kocsis and Szepesvári, 2006): one call of one kernel searches a batch of games.
+"""UCT with random playouts (Kocsis and Szepesvári, 2006): one kernel call searches a whole batch of games.
 
-A simulation goes down the tree by UCB1, adds the first node that is new, plays on from it at random to the
-end, and hands the result up. There is no evaluator, so a tree is needed only while its game is searched: as
-many trees as threads do for any batch.
+A simulation goes down the tree by UCB1, adds one node, plays on from it at random to the end of the game, and
+hands the result up, as a value in [−1, 1] (see `search.tree`). There is no evaluator to wait for: each game is
+searched to its end before the next one begins, and one tree a thread serves them all.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numba
 import numpy as np
 from gymnasium import spaces
-from numba import prange
 
 from agents.options import Count, NotNegative, checked
 from envs.board.batch import pick
@@ -21,14 +19,14 @@ from envs.board.game import OPEN, PLAYOUT, Game, call_playout, legal, outcome, p
 from envs.board.spaces import game_of
 from envs.kernels import kernel
 from envs.rng import next_below
-from rollouts.agent import Agent, Decision, Memory
+from rollouts.agent import Agent, Decision, Memory, Obs
+from search.threads import share_out, workers_for
 from search.tree import (
     LOST,
     NONE,
     ROOT,
     UNKNOWN,
     Tree,
-    Trees,
     add_node,
     back_up,
     exact_value,
@@ -37,88 +35,189 @@ from search.tree import (
 )
 
 
-@kernel(parallel=True)
-def search_all(trees, code, states, rng, masks, simulations, c, exact, visits, q, value, best):  # type: ignore[no-untyped-def]
-    """Search from every state. Tree `w` of `W` serves the games `w, w + W, w + 2W, …`, one after another."""
-    workers = len(trees.nodes)
-    for w in prange(workers):
-        for b in range(w, len(states), workers):
-            tree = Tree(trees.states[w], trees.nodes[w], trees.edges[w])
-            search_one(tree, code, states[b], rng, b, masks[w], simulations, c, exact)
-            read_root(tree, exact, rng, b, visits[b], q[b], value, best)
+class Settings(NamedTuple):
+    """How to search; see `UCT`."""
+
+    simulations: int
+    c: float
+    exact: bool
+
+
+class Found(NamedTuple):
+    """What was found at `n` roots; illegal moves have 0 everywhere."""
+
+    visits: np.ndarray
+    """int32 `[n, actions]`: of each move."""
+    q: np.ndarray
+    """float32 `[n, actions]`: the mean value of each move, for who makes it; exact where proven."""
+    value: np.ndarray
+    """float32 `[n]`: the mean of all values, but for moves proven lost; exact where proven."""
+    best: np.ndarray
+    """int64 `[n]`: the move to play."""
+
+
+class UCT(Agent):
+    """Plays the move with most visits after `simulations` random playouts; ties by mean value, then by lot.
+
+    `c` weighs exploration: a move is tried next by its mean value + c · √(ln N / n). (The paper's proof asks for
+    √2 with values in [0, 1], hence 2√2 here; smaller ones play better.) `exact` proves wins, draws and losses
+    (MCTS-Solver; Winands et al., 2008), and then ends a search early.
+
+    Decisions carry `visits`, `q` and `value`, as in `Found`. What is found in a game depends on its state and
+    generator alone. Raises `ValueError` for spaces of no board game, `OptionError` for options out of range.
+    """
+
+    @checked
+    def __init__(
+        self,
+        observation_space: spaces.Space,
+        action_space: spaces.Space,
+        *,
+        device: str = "cpu",
+        simulations: Count = 1000,
+        c: NotNegative = 1.4,
+        exact: bool = False,
+    ) -> None:
+        self.game = game_of(observation_space)
+        self.settings = Settings(simulations, float(c), exact)
+        self.trees = make_trees(self.game, 0, 1)
+
+    def act(
+        self, obs: Obs, *, rng: np.ndarray, first: np.ndarray, memory: Memory = None, explore: bool = True
+    ) -> Decision:
+        found = self.search(obs["state"], rng)
+        return Decision(found.best, fields={"visits": found.visits, "q": found.q, "value": found.value})
+
+    def search(self, states: np.ndarray, rng: np.ndarray) -> Found:
+        """Search from `states` (uint64 `[n, words]`, none of them over); advances `rng` (uint64 `[n]`)."""
+        n, actions = len(states), self.game.actions
+        workers = workers_for(n)
+        if len(self.trees.nodes) < workers:
+            self.trees = make_trees(self.game, workers, self.settings.simulations + 2)
+        found = Found(
+            np.zeros((n, actions), np.int32),
+            np.zeros((n, actions), np.float32),
+            np.zeros(n, np.float32),
+            np.zeros(n, np.int64),
+        )
+        states = np.ascontiguousarray(states)
+
+        def work(w: int) -> None:
+            tree = Tree(*(array[w] for array in self.trees))
+            search_share(tree, self.game.code, self.settings, states, rng, w, workers, found)
+
+        share_out(work, workers)
+        return found
 
 
 @kernel
-def search_one(tree, code, state, rng, b, mask, simulations, c, exact):  # type: ignore[no-untyped-def]
-    """All simulations of one game. The last row of `tree.states` is room for playouts."""
+def search_share(tree, code, settings, states, rng, first, step, found):  # type: ignore[no-untyped-def]
+    """Search the games `first`, `first + step`, … one by one, all in the same tree."""
+    mask = np.empty(tree.edges.shape[1], np.bool_)
+    for b in range(first, len(states), step):
+        search_one(tree, code, settings, states[b], rng, b, mask)
+        read_root(tree, settings.exact, b, found)
+
+
+@kernel
+def search_one(tree, code, settings, state, rng, b, mask):  # type: ignore[no-untyped-def]
+    """All simulations of game `b`. The last of the tree's states is room for playouts."""
     tree.states[ROOT, :] = state
     add_node(tree, code, NONE, NONE, mask)
-    tree.nodes[ROOT].visits = 1
-    tree.nodes[ROOT].value = 0.0
+    tree.nodes[ROOT].visits = 1  # as if it had been evaluated: so a node has `visits - 1` moves that were tried
     room = tree.states[len(tree.states) - 1]
-    for _ in range(simulations):
-        if tree.nodes[ROOT].proven != UNKNOWN and (exact or tree.nodes[ROOT].count == 0):
+    for _ in range(settings.simulations):
+        if tree.nodes[ROOT].proven != UNKNOWN:
             return
-        leaf = find_leaf(tree, code, rng, b, mask, c, exact)
-        if tree.nodes[leaf].proven == UNKNOWN:
+        leaf = find_leaf(tree, code, settings.c, rng, b, mask)
+        ended = tree.nodes[leaf].proven != UNKNOWN
+        if not ended:
             room[:] = tree.states[leaf]
-            end = play_out(code, room, mask, rng, b)
+            end = play_out(code, room, rng, b, mask)
             tree.nodes[leaf].value = value_of(end, to_play(tree.states[leaf]))
-        back_up(tree, leaf, exact)
+        back_up(tree, leaf, settings.exact)
+        if settings.exact and ended:
+            settle(tree, leaf)
 
 
 @kernel
-def find_leaf(tree, code, rng, b, mask, c, exact):  # type: ignore[no-untyped-def]
+def find_leaf(tree, code, c, rng, b, mask):  # type: ignore[no-untyped-def]
+    """The node where a descent ends: a new one, or one whose value is known.
+
+    A node's moves are tried in random order: the next one is drawn, and trades places with the first untried.
+    """
     node = ROOT
     while tree.nodes[node].proven == UNKNOWN:
         tried, count = tree.nodes[node].visits - 1, tree.nodes[node].count
         if tried < count:
-            chosen = tried + next_below(rng, b, count - tried)
-            edges = tree.edges[node]
-            edges[tried].action, edges[chosen].action = edges[chosen].action, edges[tried].action
+            drawn = tried + next_below(rng, b, count - tried)
+            here, there = tree.edges[node, tried], tree.edges[node, drawn]
+            here.action, there.action = there.action, here.action
             return add_node(tree, code, node, tried, mask)
-        node = tree.edges[node, choose(tree, node, c, exact)].child
+        node = tree.edges[node, choose(tree, node, c)].child
     return node
 
 
 @kernel
-def choose(tree, node, c, exact):  # type: ignore[no-untyped-def]
-    scale = c * np.float32(math.sqrt(math.log(np.float32(tree.nodes[node].visits))))
+def choose(tree, node, c):  # type: ignore[no-untyped-def]
+    """The edge of highest mean value + c · √(ln N / n), of a node where all were tried (UCB1)."""
+    total = np.float32(tree.nodes[node].visits - 1)
+    scale = np.float32(c * math.sqrt(math.log(total)))
     best, best_score = 0, np.float32(-np.inf)
     for k in range(tree.nodes[node].count):
-        edge = tree.edges[node, k]
-        n = np.float32(edge.visits)
-        score = edge.value / n + scale / np.sqrt(n)
-        if exact:
-            known = proven_edge(tree, node, k)
-            if known == LOST:
-                continue
-            if known != UNKNOWN:
-                score = exact_value(known) + scale / np.sqrt(n)
+        n = np.float32(tree.edges[node, k].visits)
+        score = tree.edges[node, k].value / n + scale / math.sqrt(n)
         if score > best_score:
             best, best_score = k, score
     return best
 
 
 @kernel
-def play_out(code, state, mask, rng, i):  # type: ignore[no-untyped-def]
+def play_out(code, state, rng, b, mask):  # type: ignore[no-untyped-def]
     """Play on at random to the end, on `state` itself; returns the outcome."""
     if code[0][PLAYOUT] != 0:
-        return call_playout(code[0][PLAYOUT], (state, code[1], rng, np.int64(i)))
+        return call_playout(code[0][PLAYOUT], (state, code[1], rng, np.int64(b)))
     while outcome(state) == OPEN:
         count = legal(code, state, mask)
-        play(code, state, pick(mask, next_below(rng, i, count)))
+        play(code, state, pick(mask, next_below(rng, b, count)))
     return outcome(state)
 
 
 @kernel
-def read_root(tree, exact, rng, b, visits, q, value, best):  # type: ignore[no-untyped-def]
-    total = 0.0
-    most = -1
+def settle(tree, index):  # type: ignore[no-untyped-def]
+    """Have the moves that lead to `index`, proven, and to what it proves above, count as what they are worth.
+
+    A loss counts as −∞: so UCB1 leaves it alone, and needs no case for it.
+    """
+    while index != ROOT and tree.nodes[index].proven != UNKNOWN:
+        parent, k = tree.nodes[index].parent, tree.nodes[index].via
+        known, edge = proven_edge(tree, parent, k), tree.edges[parent, k]
+        edge.value = -np.inf if known == LOST else np.float32(exact_value(known) * edge.visits)
+        index = parent
+
+
+@kernel
+def read_root(tree, exact, b, found):  # type: ignore[no-untyped-def]
+    """Write what was found in game `b`; see `Found`.
+
+    Moves stand in random order, so that the first of equals is one by lot.
+    """
+    proven = tree.nodes[ROOT].proven
+    best, best_rank, best_visits, best_q = 0, -1, -1, np.float32(0.0)
+    total, visits = np.float32(0.0), 0
     for k in range(tree.nodes[ROOT].count):
         edge = tree.edges[ROOT, k]
-        visits[edge.action] = edge.visits
-        total += edge.value
-        if edge.visits > most:
-            most, best[b] = edge.visits, edge.action
-    value[b] = total / max(1, tree.nodes[ROOT].visits - 1)
+        if edge.visits == 0:
+            continue
+        known = proven_edge(tree, ROOT, k) if exact else UNKNOWN
+        q = edge.value / np.float32(edge.visits) if known == UNKNOWN else np.float32(exact_value(known))
+        found.visits[b, edge.action], found.q[b, edge.action] = edge.visits, q
+        if known != LOST:
+            total, visits = total + edge.value, visits + edge.visits
+        rank = np.int64(known == proven if proven != UNKNOWN else known != LOST)
+        if (rank, edge.visits, q) > (best_rank, best_visits, best_q):
+            best, best_rank, best_visits, best_q = edge.action, rank, edge.visits, q
+    found.best[b] = best
+    found.value[b] = exact_value(proven) if proven != UNKNOWN else total / np.float32(max(visits, 1))
+
+

@@ -161,17 +161,17 @@ def solve(mine, mask, lower, upper, table, book, book_stones, order, nodes):  # 
 
 
 @kernel
-def solve_all(mine, mask, reach, table, book, book_stones, out):  # type: ignore[no-untyped-def]
-    """Write the score of each position into `out` `[n]`, exact where within ±`reach`; returns positions explored."""
+def solve_all(mine, mask, lower, upper, table, book, book_stones, out):  # type: ignore[no-untyped-def]
+    """`solve` each position within its own bounds into `out` `[n]`; returns how many positions were explored."""
     order, nodes = np.empty((CELLS, COLUMNS, 2), np.uint64), np.zeros(1, np.int64)
     for i in range(len(mine)):
-        out[i] = solve(mine[i], mask[i], -reach, reach, table, book, book_stones, order, nodes)
+        out[i] = solve(mine[i], mask[i], lower[i], upper[i], table, book, book_stones, order, nodes)
     return nodes[0]
 
 
 @kernel
 def solve_moves(mine, mask, reach, table, book, book_stones, out):  # type: ignore[no-untyped-def]
-    """As `solve_all`, for each move of each position, into `out` `[n, 7]`."""
+    """`solve` each move of each position within ±`reach` into `out` `[n, 7]`; returns as `solve_all`."""
     order, nodes = np.empty((CELLS, COLUMNS, 2), np.uint64), np.zeros(1, np.int64)
     for i in range(len(mine)):
         wins = winning_spots(mine[i], mask[i])
@@ -183,6 +183,56 @@ def solve_moves(mine, mask, reach, table, book, book_stones, out):  # type: igno
                 out[i, column] = (CELLS + 1 - count(mask[i])) // 2
             else:
                 theirs, after = mine[i] ^ mask[i], mask[i] | move
-                score = solve(theirs, after, -reach, reach, table, book, book_stones, order, nodes)
-                out[i, column] = -score
+                out[i, column] = -solve(theirs, after, -reach, reach, table, book, book_stones, order, nodes)
     return nodes[0]
+
+
+class Solver:
+    """Scores positions, and every move of them, exactly. It remembers: later positions profit from earlier ones.
+
+    Positions are given as two words (uint64 scalars, or arrays `[n]`): the stones of the player to move and
+    all stones. Every method raises `ValueError` where one of them is no position of a game that goes on.
+    `nodes` counts the positions explored so far. Threads may share a solver, as an entry of its table is one
+    word, which is written whole; `nodes` is then a rough count.
+    """
+
+    def __init__(self, table_megabytes: int = 128, book: Book | None = None):
+        """The table has the largest power of two of 8-byte words that fits. `book` is one of `load_book`."""
+        if table_megabytes < 1:
+            raise ValueError(f"a table of {table_megabytes} MB is too small: at least 1 MB")
+        self._table = np.zeros(1 << ((table_megabytes << 20) // 8).bit_length() - 1, np.uint64)
+        self._book = np.zeros(0, np.uint64) if book is None else packed(book.keys, book.scores)
+        self._book_stones = -1 if book is None else book.stones
+        self.nodes = 0
+
+    def score(self, mine: Words, mask: Words) -> Scores:
+        """The exact score of each position, int8 in [-21, 21], shaped as `mine`."""
+        words = positions(mine, mask)
+        bounds = np.full(len(words[0]), BEST)
+        return self._solve(words, -bounds, bounds).reshape(np.shape(mine))[()]
+
+    def at_least(self, mine: Words, mask: Words, bound: int | np.ndarray) -> Scores:
+        """Whether each score is at least `bound`: quicker than the score itself, most of all far from 0."""
+        words = positions(mine, mask)
+        bounds = np.broadcast_to(np.asarray(bound, np.int64), len(words[0]))
+        return (self._solve(words, bounds - 1, bounds) >= bounds).reshape(np.shape(mine))[()]
+
+    def scores(self, mine: Words, mask: Words) -> Scores:
+        """The exact score of each move for the player who makes it, int8 `[7]` or `[n, 7]`; `ILLEGAL` if full."""
+        return self._solve_moves(mine, mask, BEST)
+
+    def outcomes(self, mine: Words, mask: Words) -> Scores:
+        """1, 0 or -1 for a move that wins, draws or loses, shaped as `scores`, and quicker than they."""
+        scores = self._solve_moves(mine, mask, 1)
+        return np.where(scores == ILLEGAL, ILLEGAL, np.sign(scores)).astype(np.int8)
+
+    def _solve(self, words: tuple[np.ndarray, np.ndarray], lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        out = np.zeros(len(words[0]), np.int8)
+        self.nodes += solve_all(*words, lower, upper, self._table, self._book, self._book_stones, out)
+        return out
+
+    def _solve_moves(self, mine: Words, mask: Words, reach: int) -> np.ndarray:
+        words = positions(mine, mask)
+        out = np.zeros((len(words[0]), COLUMNS), np.int8)
+        self.nodes += solve_moves(*words, reach, self._table, self._book, self._book_stones, out)
+        return out.reshape(*np.shape(mine), COLUMNS)

@@ -1,0 +1,105 @@
+"""A name becomes an opponent: `uct:1000`, `alphabeta:6`, `perfect`, `random`, a run folder, an import path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gymnasium import spaces
+
+from envs.board.game import Game
+from envs.board.spaces import game_of
+from envs.nearest import nearest
+from envs.paths import is_import_path
+from move37.build import WRONG
+from move37.errors import UserError, in_one_line
+from move37.registry import AGENTS, agent_class
+from move37.run import Run
+from rollouts.agent import Agent, Learner
+
+KINDS = "a run folder, uct:1000, alphabeta:6, perfect, random or package.module:Class"
+
+
+def player(
+    name: str,
+    observation_space: spaces.Space,
+    action_space: spaces.Space,
+    *,
+    checkpoint: str = "last",
+    trust: bool = False,
+) -> Agent:
+    """The agent that `name` stands for, for a game with these (single) spaces.
+
+    `checkpoint` is which one of a run folder. `trust` allows import paths to be followed, `name` itself among
+    them. Raises `UserError`: an unknown name, a number that is missing or none, a player of another game.
+    """
+    kind, colon, number = name.partition(":")
+    if kind in AGENTS:
+        options = _options(name, kind, number if colon else None)
+        return _build(name, agent_class(kind), observation_space, action_space, **options)
+    if Path(name).is_dir():
+        return _of_run(name, observation_space, checkpoint, trust)
+    if is_import_path(name):
+        if not trust:
+            raise UserError(f"player '{name}' is code, which would run here; if you trust it, say --trust")
+        return _build(name, agent_class(name), observation_space, action_space)
+    near = nearest(kind, AGENTS)
+    meant = f"; did you mean '{near[0]}{colon}{number}'?" if near else f"; a player is {KINDS}"
+    raise UserError(f"no player '{name}'{meant}")
+
+
+def _options(name: str, kind: str, number: str | None) -> dict[str, int]:
+    """The option that the number behind a name sets; none where the kind takes no number."""
+    takes = AGENTS[kind].number
+    if takes is None:
+        if number is not None:
+            raise UserError(f"player '{name}': {kind} takes no number")
+        return {}
+    option, usual = takes
+    if number is None:
+        raise UserError(f"player '{name}' needs a number ({option}), as in {kind}:{usual}")
+    if not (number.isascii() and number.isdecimal() and int(number) > 0):
+        said = f"{option} must be a whole number from 1, as in {kind}:{usual}, not '{number}'"
+        raise UserError(f"player '{name}': {said}")
+    return {option: int(number)}
+
+
+def _build(
+    name: str, kind: type, observation_space: spaces.Space, action_space: spaces.Space, **options: int
+) -> Agent:
+    if issubclass(kind, Learner):
+        raise UserError(f"player '{name}' would begin untrained; name the folder of a run that trained it")
+    try:
+        agent: Agent = kind(observation_space, action_space, **options)
+    except WRONG as error:
+        raise UserError(f"player '{name}': {in_one_line(error)}") from error
+    return agent
+
+
+def _of_run(name: str, space: spaces.Space, checkpoint: str, trust: bool) -> Agent:
+    """The agent of a run folder, where it plays the same game."""
+    run = Run.load(name, trust=trust)
+    env = run.make_env(1)
+    try:
+        ours = game_of(space)
+        try:
+            theirs = game_of(env.single_observation_space)
+        except ValueError:
+            raise UserError(f"{name} plays {run.config.env.id}, not {ours.title}") from None
+    finally:
+        env.close()
+    if not same(theirs, ours):
+        raise UserError(f"{name} plays {described(theirs, ours)}, not {described(ours, theirs)}")
+    return run.agent_at(checkpoint)
+
+
+def same(one: Game, other: Game) -> bool:
+    """Whether two games are the same, with the same options."""
+    return (one.name, dict(one.options)) == (other.name, dict(other.options))
+
+
+def described(game: Game, beside: Game) -> str:
+    """A game's title, with the options that tell it from another of the same title."""
+    differing = {k: v for k, v in game.options.items() if beside.options.get(k) != v}
+    if game.title != beside.title or not differing:
+        return game.title
+    return f"{game.title} with {', '.join(f'{k} {v}' for k, v in differing.items())}"
