@@ -16,9 +16,10 @@ FOREVER = 1 << 62
 
 
 @kernel
-def open_game(code, states, masks, rng, plies, tries, i):  # type: ignore[no-untyped-def]
-    """Begin anew in slot `i`, after so many random plies; whether an open game was found within `tries`."""
+def open_game(code, states, masks, rng, least, most, tries, i):  # type: ignore[no-untyped-def]
+    """Begin anew in slot `i`, after `least` to `most` random plies; False where `tries` found no open game."""
     for _ in range(tries):
+        plies = most if least == most else least + next_below(rng, i, most - least + 1)
         start(code, states[i])
         count = legal(code, states[i], masks[i])
         for _ in range(plies):
@@ -42,10 +43,10 @@ def pick(mask, nth):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def begin_all(code, states, masks, rng, plies, tries, where):  # type: ignore[no-untyped-def]
+def begin_all(code, states, masks, rng, least, most, tries, where):  # type: ignore[no-untyped-def]
     """Begin anew in the slots `where`; returns the first that found no open game within `tries`, or −1."""
     for i in range(len(states)):
-        if where[i] and not open_game(code, states, masks, rng, plies, tries, i):
+        if where[i] and not open_game(code, states, masks, rng, least, most, tries, i):
             return i
     return -1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,9 @@ class Board(BatchEnv):
     (uint64 `[n, words]`, from which a planner may start). A game's last move earns 1, 0 or −1; all others
     earn 0. The parts say at a game's end how it went.
 
-    Each game begins after `random_plies` random legal plies, drawn from its slot's generator; an opening
-    never ends the game. A seed begins a slot wholly anew; a reset without one begins the next game of the
-    slot's own generator.
+    Each game begins after `random_plies` random legal plies (or `[least, most]` of them), drawn from its
+    slot's generator; an opening never ends the game. A seed begins a slot wholly anew; a reset without one
+    begins the next game of the slot's own generator.
     """
 
     metadata = {  # noqa: RUF012
@@ -49,7 +50,13 @@ class Board(BatchEnv):
     can_save = True
 
     def __init__(
-        self, id: str, n: int = 1, *, random_plies: int = 0, render_mode: str | None = None, **options: Any
+        self,
+        id: str,
+        n: int = 1,
+        *,
+        random_plies: int | Sequence[int] = 0,
+        render_mode: str | None = None,
+        **options: Any,
     ) -> None:
         """`id` is `board/<Name>-v0`, or `package.module:function` of a `Game`; `options` go to the game.
 
@@ -160,7 +167,7 @@ class Board(BatchEnv):
 
     def _begin(self, where: Array) -> None:
         rules = self.game.code, self._states, self._masks
-        batch.begin_all(*rules, self._rng, self.random_plies, batch.FOREVER, where)
+        batch.begin_all(*rules, self._rng, *self.random_plies, batch.FOREVER, where)
 
     def _observe(self, where: Array) -> dict[str, Array]:
         """What the slots of `where` show; the other rows are undefined."""
@@ -198,20 +205,25 @@ def load_id(id: str, options: Mapping[str, Any]) -> Game:
     """
     name = NAMES.get(id.removeprefix("board/").removesuffix("-v0"), id)
     creator = resolve(name if is_import_path(name) else f"envs.board.{name}:make")
-    own = {"random_plies": int, "render_mode": str | None}
+    own = {"random_plies": Any, "render_mode": str | None}
     check_options(f"environment '{id}'", creator, options, also=own)
     return load(name, options)
 
 
-def _openings(game: Game, plies: int) -> int:
-    """`plies`, where the game has open positions after so many (`OptionError` where none is found)."""
-    if not 0 <= plies < game.longest:
-        most = game.longest - 1
-        raise OptionError("random_plies", f"random_plies must be in [0, {most}], not {plies}")
+def _openings(game: Game, plies: int | Sequence[int]) -> tuple[int, int]:
+    """(least, most) random plies, where the game has open positions after so many (`OptionError` else)."""
+    ends = plies if isinstance(plies, (list, tuple)) else [plies, plies]
+    if len(ends) != 2 or any(isinstance(k, bool) or not isinstance(k, Integral) for k in ends):
+        said = f"random_plies must be a whole number or [least, most], not {plies!r:.60}"
+        raise OptionError("random_plies", said)
+    least, most = (int(k) for k in ends)
+    if not 0 <= least <= most < game.longest:
+        said = f"random_plies must be in [0, {game.longest - 1}], least before most, not {plies}"
+        raise OptionError("random_plies", said)
     state, mask, rng = game.new(), np.zeros((1, game.actions), bool), np.zeros(1, np.uint64)
-    if batch.begin_all(game.code, state, mask, rng, plies, TRIES, np.ones(1, bool)) >= 0:
+    if batch.begin_all(game.code, state, mask, rng, most, most, TRIES, np.ones(1, bool)) >= 0:
         said = (
-            f"no game of {game.title} that is still open after {plies} random plies was found; ask for fewer"
+            f"no game of {game.title} that is still open after {most} random plies was found; ask for fewer"
         )
         raise OptionError("random_plies", said)
-    return int(plies)
+    return least, most

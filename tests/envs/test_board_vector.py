@@ -155,8 +155,18 @@ def test_openings_are_uniform_over_legal_plies():
     assert abs(counts - 1000).max() < 130  # more than four standard deviations
 
 
+def test_openings_may_be_of_any_length_between_two():
+    obs, _ = envs.make(ID, 4000, random_plies=[2, 5]).reset(seed=0)
+    plies, counts = np.unique(obs["state"][:, 0] & np.uint64(0xFFFF), return_counts=True)
+    assert plies.tolist() == [2, 3, 4, 5]
+    assert np.abs(counts - 1000).max() < 5 * 1000**0.5
+    for wrong in ([5, 2], [1], [0, 42], [0.5, 2], "ab", True):
+        with pytest.raises(OptionError, match="random_plies must be"):
+            envs.make(ID, random_plies=wrong)
+
+
 def test_openings_that_no_game_has():
-    with pytest.raises(OptionError, match=r"random_plies must be in \[0, 41\], not 42"):
+    with pytest.raises(OptionError, match=r"random_plies must be in \[0, 41\], least before most, not 42"):
         envs.make(ID, random_plies=42)
     assert envs.make("board/TicTacToe-v0", 50, seed=0, random_plies=8).reset()[0]["action_mask"].sum() == 50
     with pytest.raises(OptionError, match="still open after 39 random plies"):
