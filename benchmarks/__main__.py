@@ -9,8 +9,10 @@ from importlib import import_module
 
 from benchmarks.report import Row, add_json, tell
 
-NAMES = ("startup", "atari", "arcade", "ppo", "dqn", "atari_ppo", "ppo_learning")
-PEERS = ("jax", "minatar", "pgx", "stable_baselines3")
+ACTING = ("startup", "atari", "arcade", "ppo", "dqn", "atari_ppo", "ppo_learning")
+SEARCHING = ("boards", "network", "uct", "search", "solver", "memory")
+NAMES = ACTING + SEARCHING
+PEERS = ("jax", "mctx", "minatar", "pgx", "pyspiel", "stable_baselines3")
 
 
 def rows(names: Sequence[str], long: bool) -> Iterator[Row]:

@@ -13,11 +13,14 @@ from typing import Any
 
 WIDTHS = (46, 34)
 HEAD = f"{'what':<{WIDTHS[0]}}{'against':<{WIDTHS[1]}}{'ours':>13}{'peer':>13}{'ratio':>8}{'reach':>8}  ok"
+LESS_IS_BETTER = ("s", "bytes", "MB")
+BARE = ("steps/s", "moves/s", "simulations/s", "positions/s")
+"""Units that are not printed beside the numbers: the row's name says what is counted."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of ours beside a peer's, both in `unit`; in seconds less is better, else more."""
+    """One figure of ours beside a peer's, both in `unit`; of time and memory less is better, else more."""
 
     what: str
     against: str
@@ -30,7 +33,7 @@ class Row:
     @property
     def ratio(self) -> float:
         """How many times better ours is."""
-        return self.peer / self.ours if self.unit == "s" else self.ours / self.peer
+        return self.peer / self.ours if self.unit in LESS_IS_BETTER else self.ours / self.peer
 
     @property
     def ok(self) -> bool | None:
@@ -83,7 +86,9 @@ def read(file: Path) -> list[Row]:
 def _told(value: float, unit: str) -> str:
     if unit == "s":
         return f"{value:.2f} s"
-    return f"{value:,.0f}" if unit == "steps/s" else f"{value:,.0f} {unit}"
+    if unit in BARE:
+        return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+    return f"{value:,.0f} {unit}"
 
 
 def _processor() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_text
 import math
 import os
 import sys
@@ -12,6 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from move37 import games
+from move37.arguments import Checkpoint, Debug, Explore, Json, RunFolder, Seed, Trust, print_json
 
 if TYPE_CHECKING:
     from move37.run import Run
@@ -25,6 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 1 for a failure while running, 2 for bad input."""
@@ -136,22 +139,57 @@ def evaluate(
     checkpoint: Checkpoint = "last",
     explore: Explore = None,
     seed: Seed = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="PLAYER", help="Board games: a match instead, as with uct:1000.")
+    ] = None,
+    match_games: Annotated[
+        int | None, typer.Option("--games", min=2, metavar="N", help="Of the match. [default: 100]")
+    ] = None,
+    random_plies: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="That its games begin with. [default: 4]")
+    ] = None,
+    positions: Annotated[
+        int, typer.Option(min=0, max=1000, metavar="N", help="Connect four: of the scorecard, a class.")
+    ] = 1000,
+    simulations: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="A move, of an agent that searches.")
+    ] = None,
     trust: Trust = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Measure a trained agent on fresh episodes."""
-    options = {} if seed is None else {"seed": seed}
-    result = _load(run, trust).evaluate(episodes, checkpoint=checkpoint, explore=explore, **options)
+    """Measure a trained agent: on fresh episodes, or in a match.
+
+    On connect four its scorecard too: how many of its moves lose value under perfect play.
+    """
+    from move37.errors import UserError
+
+    loaded = _load(run, trust)
+    how: dict[str, Any] = {"checkpoint": checkpoint, "simulations": simulations}
+    chance: dict[str, Any] = {"explore": explore, "seed": seed}
+    if against is not None:
+        number, plies = match_games or 100, 4 if random_plies is None else random_plies
+        match = loaded.match(against, number, random_plies=plies, **chance, **how)
+        games.tell_match(run, against, match, json)
+        return
+    if match_games or random_plies is not None:
+        raise UserError(
+            "--games and --random-plies are of a match: say against whom, as in --against uct:1000"
+        )
+    result = loaded.evaluate(episodes, **chance, **how)
+    rows = loaded.scorecard(positions, **how) if positions else []
     if json:
-        print_json({"run": run, "checkpoint": checkpoint, **result})
+        print_json({"run": run, "checkpoint": checkpoint, **result, **games.scorecard_json(rows)})
         return
     low, high = result["interval"]
     interval = f" [{low:.4g}, {high:.4g}] (95 % interval)" if math.isfinite(low) else ""
     success = f", success {result['success']:.1%}" if "success" in result else ""
     played = "1 episode" if result["episodes"] == 1 else f"{result['episodes']} episodes"
-    print(f"{run}: mean return {result['mean_return']:.4g}{interval}{success}")
+    seat = " of the first player, against itself" if result.get("self_play") else ""
+    print(f"{run}: mean return{seat} {result['mean_return']:.4g}{interval}{success}")
     print(f"{played} of {result['mean_length']:.4g} steps, checkpoint {checkpoint}")
+    if rows:
+        games.tell_scorecard(rows)
 
 
 @app.command(epilog="Example: move37 watch runs/demo --gif breakout.gif")
@@ -298,6 +336,11 @@ def compare(
         return
     _print_table(rows)
     print(f"wrote {out}")
+
+
+app.command(epilog="Example: move37 perft connect_four --depth 8")(games.perft)
+app.command(epilog="Example: move37 play connect_four --against uct:1000 --as second")(games.play)
+app.command(epilog="Example: move37 moments runs/demo --top 3")(games.moments)
 
 
 def _print_table(rows: list[Any]) -> None:

@@ -98,6 +98,21 @@ class Evaluate(Section):
     episodes: Count = 100
     explore: bool = False
     """Actions as in training (sampled, or with exploration) rather than the best known."""
+    against: str | None = None
+    """Board games: whom to play the episodes against, such as `uct:1000` (see `move37.players`)."""
+    scorecard: Annotated[int, Field(ge=0, le=1000)] = 0
+    """Connect four: positions a class (of six) in which moves are held to perfect play; 0: none."""
+
+    @model_validator(mode="after")
+    def _some_time(self) -> Evaluate:
+        for name in ("against", "scorecard"):
+            if getattr(self, name) and self.every is None:
+                raise ValueError(f"{name} is looked at every so many env steps: give every too")
+        if self.against and self.episodes % 2:
+            raise ValueError(
+                f"against plays openings in pairs, both colours: episodes must be even, not {self.episodes}"
+            )
+        return self
 
 
 class Checkpoints(Section):

@@ -18,7 +18,7 @@ from rich.text import Text
 from move37.errors import command
 from move37.observer import Observer
 from move37.plots import chart, short, sparkline
-from move37.progress import Progress, clock
+from move37.progress import Progress, Series, clock
 from move37.stats import smooth
 
 REFRESH_SECONDS = 0.25
@@ -114,7 +114,7 @@ class Lines(Observer):
         """Take in one line of metrics; say it when a line is due."""
         now = self.clock()
         self.progress.update(record, now)
-        self.unsaid = now < self.next_line and "eval/return" not in record
+        self.unsaid = now < self.next_line and not any(name.startswith("eval/") for name in record)
         if not self.unsaid:
             self._say(line(self.progress))
             self.next_line = now + LINE_SECONDS
@@ -153,9 +153,11 @@ def line(progress: Progress) -> str:
     record, parts = progress.record, [steps(progress)]
     if progress.share is not None:
         parts.append(f"{progress.share:.0%}")
-    parts.append(f"return {number(record.get('return'))}")
+    parts.append(f"{progress.return_name} {number(record.get('return'))}")
     if progress.evaluations.y:
         parts.append(f"evaluation {number(progress.evaluations.y[-1])}")
+    if progress.mistakes.y:
+        parts.append(f"mistakes {progress.mistakes.y[-1]:.1%}")
     parts += [f"{progress.rate:,.0f} steps/s", f"{clock(progress.seconds_left)} left"]
     return " · ".join(parts)
 
@@ -199,16 +201,22 @@ def _bar(progress: Progress) -> RenderableType:
 
 def _returns(progress: Progress) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
-    text.append("return ", style="dim")
-    text.append(f"{number(progress.record.get('return')):>6} ", style="bold green")
-    text.append(sparkline(progress.returns.arrays()[1], 28), style="green")
-    if progress.evaluations.y:
-        best = max(progress.evaluations.y)
-        text.append("  evaluation ", style="dim")
-        text.append(f"{number(progress.evaluations.y[-1])}")
-        text.append(f" (best {number(best)})", style="dim")
+
+    def tell(name: str, series: Series, said: str, best: str) -> None:
+        text.append(f"{name} ", style="dim")
+        text.append(f"{said} ", style="bold green")
+        if series is progress.curve[1]:
+            text.append(f"{sparkline(series.arrays()[1], 28)} ", style="green")
+        text.append(f"{best}  ", style="dim")
+
+    tell(progress.return_name, progress.returns, f"{number(progress.record.get('return')):>6}", "")
+    if values := progress.evaluations.y:
+        best = f"(best {number(max(values))})"
+        tell("evaluation", progress.evaluations, number(values[-1]), best)
+    if values := progress.mistakes.y:
+        tell("mistakes", progress.mistakes, f"{values[-1]:.1%}", f"(fewest {min(values):.1%})")
     length, episodes = progress.record.get("length"), progress.record.get("episodes", 0)
-    text.append(f"  length {number(length)}  episodes {number(episodes)}", style="dim")
+    text.append(f"length {number(length)}  episodes {number(episodes)}", style="dim")
     return text
 
 
@@ -233,8 +241,9 @@ def _metrics(progress: Progress) -> Text:
 
 def closing(progress: Progress, summary: Mapping[str, Any]) -> str:
     """The curve of the run, and the commands that come next."""
-    x, y = progress.returns.arrays()
-    curve = chart(x, smooth(y, max(len(y) // 50, 1)), x_name="env steps", y_name="return")
+    name, series = progress.curve
+    x, y = series.arrays()
+    curve = chart(x, smooth(y, max(len(y) // 50, 1)), x_name="env steps", y_name=name)
     path = summary.get("path") or progress.info.get("path", "RUN")
     took = f"{short(progress.record.get('env_steps', 0))} steps in {clock(progress.spent)}"
     watch, measure = (command(verb, path, bool(progress.info.get("trusted"))) for verb in ("watch", "eval"))

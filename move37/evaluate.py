@@ -27,6 +27,8 @@ def evaluate(
     Gives `mean_return` of the environment's own, raw rewards, its 95 % bootstrap `interval` [low, high],
     `episodes`, `returns` (a list, one an episode, in the order of their seeds), `mean_length`, and `success`
     (a share) where the environment knows it. An episode counts as it stands after `LONGEST` steps.
+
+    Where a game has several seats the agent holds them all (`self_play`), and returns are the first seat's.
     """
     sampler = Sampler(env, seed=seed, longest=LONGEST)
     rollout = sampler.collect(agent, episodes=episodes, explore=explore, keep_obs=False)
@@ -41,6 +43,8 @@ def evaluate(
         "mean_length": float(np.mean(ended["length"])),
         "returns": returns.tolist(),
     }
+    if env.seats > 1:
+        out["self_play"] = True
     if "success" in ended:
         out["success"] = float(np.mean(ended["success"]))
     return out

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from move37.advice import Adviser
 from move37.budget import nothing_left, share_spent, spent
@@ -23,7 +23,11 @@ from move37.observer import Observer
 from move37.origin import Origin
 from move37.run import CONFIG, Run
 from move37.tally import WINDOW, Tally
+from rollouts.agent import Agent
 from rollouts.fleet import FleetError
+
+if TYPE_CHECKING:
+    from move37.exam import Exam
 
 EVALUATED = {"length": "mean_length", "success": "success"}
 """What an evaluation gives beside returns: its name in a line of metrics, and in `evaluate`."""
@@ -113,6 +117,7 @@ class Session:
         self.run, self.config, self.observer, self.origin = run, run.config, observer, origin
         self.whole = whole
         self.parts = build(run.config, origin)
+        self.exam = self._exam()
         self.tally = Tally()
         self.adviser = Adviser(
             slots=run.config.env.n, replay_ratio=run.config.agent.options.get("replay_ratio")
@@ -226,20 +231,27 @@ class Session:
             self.observer.warn(warning)
 
     def evaluate(self) -> dict[str, float]:
-        """Play fresh episodes, the same ones each time; keep the weights where they are the best so far."""
-        wanted = self.config.evaluate
+        """Measure the actor, always by the same games; keep the weights where they are the best so far."""
         with self.clock("evaluate"):
-            env = make_env(self.config, min(wanted.episodes, SLOTS), self.origin)
-            try:
-                actor = self.parts.learner.actor
-                result = evaluate(actor, env, episodes=wanted.episodes, explore=wanted.explore)
-            finally:
-                env.close()
-        self._keep_best(result["mean_return"])
-        low, high = result["interval"]
-        self.measured = {"eval/return": result["mean_return"], "eval/low": low, "eval/high": high}
-        self.measured |= {f"eval/{k}": result[f] for k, f in EVALUATED.items() if f in result}
+            measure = self.exam.take if self.exam else self._play_episodes
+            self.measured, score = measure(self.parts.learner.actor)
+        self._keep_best(score)
         return self.measured
+
+    def _play_episodes(self, actor: Agent) -> tuple[dict[str, float], float | None]:
+        """Whole fresh episodes: what they tell, and what the best has most of (None: it is the newest)."""
+        wanted = self.config.evaluate
+        env = make_env(self.config, min(wanted.episodes, SLOTS), self.origin)
+        try:
+            result = evaluate(actor, env, episodes=wanted.episodes, explore=wanted.explore)
+        finally:
+            env.close()
+        more = {f"eval/{k}": result[f] for k, f in EVALUATED.items() if f in result}
+        if self.self_play:  # what moving first is worth, not how good it is
+            return {"eval/first_return": result["mean_return"]} | more, None
+        low, high = result["interval"]
+        found = {"eval/return": result["mean_return"], "eval/low": low, "eval/high": high}
+        return found | more, result["mean_return"]
 
     def save(self, games: bool = True) -> None:
         """Write everything as a checkpoint, where there is none of this very step.
@@ -250,15 +262,17 @@ class Session:
             return
         with self.clock("checkpoint"):
             if not self.config.evaluate.every and len(self.tally.returns) == WINDOW:
-                self._keep_best(self.tally.mean_return)
+                self._keep_best(None if self.self_play else self.tally.mean_return)
             self.games = self.parts.sampler.get_state() if games else without_games(self.games)
             self.log.sync()
             self.run.checkpoint_folder.save(self.tally.env_steps, self._state(), self._actor())
         self.saved_at, self.saved_when = self.tally.env_steps, time.perf_counter()
 
-    def _keep_best(self, score: float) -> None:
-        if score > self.best:
-            self.best, self.best_step = score, self.tally.env_steps
+    def _keep_best(self, score: float | None) -> None:
+        """Keep the weights where `score` is the highest so far, or where there is nothing to compare by."""
+        if score is None or score > self.best:
+            self.best = self.best if score is None else score
+            self.best_step = self.tally.env_steps
             self.run.checkpoint_folder.save_best(self.tally.env_steps, self._actor())
 
     def _actor(self) -> dict[str, Any]:
@@ -317,6 +331,19 @@ class Session:
         keys = [k for k in before | now if k.split(".")[0] in STATEFUL and before.get(k) != now.get(k)]
         return "; ".join(f"{k} was {before.get(k, 'not there')}, is {now.get(k, 'not there')}" for k in keys)
 
+    def _exam(self) -> Exam | None:
+        """What evaluations ask of a board game's player, where the config has that."""
+        if not (self.config.evaluate.against or self.config.evaluate.scorecard):
+            return None
+        from move37.exam import make_exam
+
+        return make_exam(self.config, self.parts.env, self.origin)
+
+    @property
+    def self_play(self) -> bool:
+        """Whether the actor holds every seat, so that one seat's return tells nothing of how good it is."""
+        return self.parts.env.seats > 1
+
     # -- budget and time -------------------------------------------------------------------------------
 
     def spent(self) -> str:
@@ -344,6 +371,7 @@ class Session:
             "n": config.env.n,
             "budget": config.budget.model_dump(exclude_none=True),
             "trusted": self.run.names_code,
+            "self_play": self.self_play,
         }
         return info | {
             "env_steps": self.tally.env_steps,

@@ -1,13 +1,14 @@
-"""A name becomes an opponent: `uct:1000`, `alphabeta:6`, `perfect`, `random`, a run folder, an import path."""
+"""A name becomes an opponent: `uct:1000`, `perfect`, `random`, a run folder, an import path."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from gymnasium import spaces
+from gymnasium.spaces import Discrete
 
 from envs.board.game import Game
-from envs.board.spaces import game_of
+from envs.board.spaces import game_of, observation_space
 from envs.nearest import nearest
 from envs.paths import is_import_path
 from move37.build import WRONG
@@ -16,35 +17,27 @@ from move37.registry import AGENTS, agent_class
 from move37.run import Run
 from rollouts.agent import Agent, Learner
 
-KINDS = "a run folder, uct:1000, alphabeta:6, perfect, random or package.module:Class"
+PLAYERS = "a run folder, uct:1000, alphabeta:6, perfect, random or package.module:Class"
 
 
-def player(
-    name: str,
-    observation_space: spaces.Space,
-    action_space: spaces.Space,
-    *,
-    checkpoint: str = "last",
-    trust: bool = False,
-) -> Agent:
-    """The agent that `name` stands for, for a game with these (single) spaces.
+def player(name: str, game: Game, *, checkpoint: str = "last", trust: bool = False) -> Agent:
+    """The agent that `name` stands for, to play `game`.
 
     `checkpoint` is which one of a run folder. `trust` allows import paths to be followed, `name` itself among
     them. Raises `UserError`: an unknown name, a number that is missing or none, a player of another game.
     """
     kind, colon, number = name.partition(":")
     if kind in AGENTS:
-        options = _options(name, kind, number if colon else None)
-        return _build(name, agent_class(kind), observation_space, action_space, **options)
+        return _build(name, kind, game, _options(name, kind, number if colon else None))
     if Path(name).is_dir():
-        return _of_run(name, observation_space, checkpoint, trust)
+        return _of_run(name, game, checkpoint, trust)
     if is_import_path(name):
         if not trust:
             raise UserError(f"player '{name}' is code, which would run here; if you trust it, say --trust")
-        return _build(name, agent_class(name), observation_space, action_space)
+        return _build(name, name, game, {})
     near = nearest(kind, AGENTS)
-    meant = f"; did you mean '{near[0]}{colon}{number}'?" if near else f"; a player is {KINDS}"
-    raise UserError(f"no player '{name}'{meant}")
+    meant = f"did you mean '{near[0]}{colon}{number}'?" if near else f"a player is {PLAYERS}"
+    raise UserError(f"no player '{name}'; {meant}")
 
 
 def _options(name: str, kind: str, number: str | None) -> dict[str, int]:
@@ -63,33 +56,36 @@ def _options(name: str, kind: str, number: str | None) -> dict[str, int]:
     return {option: int(number)}
 
 
-def _build(
-    name: str, kind: type, observation_space: spaces.Space, action_space: spaces.Space, **options: int
-) -> Agent:
+def _build(name: str, path: str, game: Game, options: dict[str, int]) -> Agent:
+    kind: Any = agent_class(path)
     if issubclass(kind, Learner):
         raise UserError(f"player '{name}' would begin untrained; name the folder of a run that trained it")
     try:
-        agent: Agent = kind(observation_space, action_space, **options)
+        agent: Agent = kind(observation_space(game), Discrete(game.actions), **options)
     except WRONG as error:
         raise UserError(f"player '{name}': {in_one_line(error)}") from error
     return agent
 
 
-def _of_run(name: str, space: spaces.Space, checkpoint: str, trust: bool) -> Agent:
+def _of_run(name: str, game: Game, checkpoint: str, trust: bool) -> Agent:
     """The agent of a run folder, where it plays the same game."""
     run = Run.load(name, trust=trust)
+    theirs = game_of_run(run)
+    if theirs is None or not same(theirs, game):
+        played = described(theirs, game) if theirs else run.config.env.id
+        raise UserError(f"{name} plays {played}, not {described(game, theirs or game)}")
+    return run.agent_at(checkpoint)
+
+
+def game_of_run(run: Run) -> Game | None:
+    """The board game that a run plays; None where it plays something else."""
     env = run.make_env(1)
     try:
-        ours = game_of(space)
-        try:
-            theirs = game_of(env.single_observation_space)
-        except ValueError:
-            raise UserError(f"{name} plays {run.config.env.id}, not {ours.title}") from None
+        return game_of(env.single_observation_space)
+    except ValueError:
+        return None
     finally:
         env.close()
-    if not same(theirs, ours):
-        raise UserError(f"{name} plays {described(theirs, ours)}, not {described(ours, theirs)}")
-    return run.agent_at(checkpoint)
 
 
 def same(one: Game, other: Game) -> bool:

@@ -17,6 +17,8 @@ TELLING = (
     "approx_kl",
     "clip_fraction",
     "explained_variance",
+    "search_entropy",
+    "policy_loss",
     "value_loss",
     "q_mean",
     "q_loss",
@@ -59,7 +61,7 @@ class Progress:
     def __init__(self) -> None:
         self.info: dict[str, Any] = {}
         self.record: dict[str, float] = {}
-        self.returns, self.evaluations = Series(), Series()
+        self.returns, self.evaluations, self.mistakes = Series(), Series(), Series()
         self.phases: dict[str, float] = {}
         self.warnings: deque[str] = deque(maxlen=3)
         self.rate = 0.0
@@ -85,10 +87,27 @@ class Progress:
     def _add(self, record: Mapping[str, float]) -> None:
         self.record.update(record)
         steps = self.record.get("env_steps", 0.0)
-        if "return" in record:
-            self.returns.add(steps, record["return"])
-        if "eval/return" in record:
-            self.evaluations.add(steps, record["eval/return"])
+        for name, series in (
+            ("return", self.returns),
+            ("eval/return", self.evaluations),
+            ("eval/mistakes", self.mistakes),
+        ):
+            if name in record:
+                series.add(steps, record[name])
+
+    @property
+    def return_name(self) -> str:
+        """What training episodes' returns are: in self-play the first seat's, which tell little."""
+        return "first seat" if self.info.get("self_play") else "return"
+
+    @property
+    def curve(self) -> tuple[str, Series]:
+        """What tells best how well it learns: its name, and the curve."""
+        if self.info.get("self_play"):
+            for name, series in (("evaluation", self.evaluations), ("mistakes", self.mistakes)):
+                if series.y:
+                    return name, series
+        return self.return_name, self.returns
 
     @property
     def elapsed(self) -> float:

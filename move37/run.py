@@ -22,6 +22,8 @@ from rollouts.storage import sync_to_disk
 if TYPE_CHECKING:
     from envs.base import BatchEnv
     from rollouts.agent import Agent
+    from search.match import Match
+    from search.scorecard import Row
 
 CONFIG, LOCK = "config.yaml", ".lock"
 OURS = ("agents", "envs", "llm_rl", "rollouts", "search")
@@ -126,9 +128,10 @@ class Run:
         """The trained agent, as it acts at the last checkpoint."""
         return self.agent_at("last")
 
-    def agent_at(self, checkpoint: str = "last") -> Agent:
+    def agent_at(self, checkpoint: str = "last", simulations: int | None = None) -> Agent:
         """The agent as it acts at a checkpoint (`last`, `best`, or env steps), on the run's `device`.
 
+        `simulations` are those of its best play, where it is one that searches, instead of its own number.
         Raises `UserError` for a checkpoint that is missing, damaged, foreign, or needs trust.
         """
         from move37.build import WRONG
@@ -139,9 +142,14 @@ class Run:
         saved = self.checkpoint_folder.load_actor(checkpoint)
         foreign = [p for p in import_paths(saved["spec"]) if p.split(":")[0].split(".")[0] not in OURS]
         self._must_trust(foreign, f"the agent of checkpoint {checkpoint}")
-        here, env = self._here(), self.make_env(1)
+        options = saved["spec"].get("options", {}) | self._here()
+        if simulations is not None:
+            if "eval_simulations" not in options:
+                raise UserError(f"{self.path}: its agent makes no simulations: it does not search")
+            options["eval_simulations"] = simulations
+        env = self.make_env(1)
         try:
-            spec = saved["spec"] | {"options": saved["spec"].get("options", {}) | here}
+            spec = saved["spec"] | {"options": options}
             agent = build_agent(spec, env.single_observation_space, env.single_action_space)
             agent.load_weights(saved["weights"])
         except WRONG as error:
@@ -169,16 +177,17 @@ class Run:
         explore: bool | None = None,
         seed: int | None = None,
         n: int | None = None,
+        simulations: int | None = None,
     ) -> dict[str, Any]:
         """Play fresh episodes: see `move37.evaluate.evaluate` for what comes back.
 
-        `n` is how many are played at once.
+        `n` is how many are played at once, `simulations` as in `agent_at`.
         """
         from move37.build import set_threads
         from move37.evaluate import SEED, SLOTS, evaluate
 
         set_threads(self.config.threads)
-        agent = self.agent_at(checkpoint)
+        agent = self.agent_at(checkpoint, simulations)
         env = self.make_env(n or min(episodes, SLOTS))
         try:
             return evaluate(
@@ -190,6 +199,18 @@ class Run:
             )
         finally:
             env.close()
+
+    def match(self, against: str, games: int = 100, **options: Any) -> Match:
+        """A match of a board game against another player: see `move37.exam.match_of` for the options."""
+        from move37.exam import match_of
+
+        return match_of(self, against, games, **options)
+
+    def scorecard(self, each: int = 1000, **options: Any) -> list[Row]:
+        """How many moves lose value under perfect play, on connect four: see `move37.exam.scorecard_of`."""
+        from move37.exam import scorecard_of
+
+        return scorecard_of(self, each, **options)
 
     def check_trust(self) -> None:
         """Raises `UserError` where the config names code by import path and the run is not trusted."""

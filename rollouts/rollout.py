@@ -58,7 +58,8 @@ class Rollout:
     """`[T, n, ...]` each: what the agent's decisions carried (`log_prob`, `value`, `tokens`)."""
     ended: Mapping[str, np.ndarray] = field(default_factory=dict)
     """One entry an episode that ended here, with its whole account: `episode`, `slot`, `time`, `seed`,
-    `group`, `return` (raw), `length` (rows) and the sum of every part. With several seats also
+    `group`, `return` (raw), `length` (rows) and the sum of every part. Where an opponent ended it before the
+    agent's turn, `length` is 0 and `time` is the row before (−1: there is none). With several seats also
     `seat_returns` (`[k, seats]`, everyone's); `return` is then that of the agent's seat, and where it holds
     them all, of seat 0."""
     rewards: np.ndarray | None = None

@@ -128,11 +128,12 @@ class Sampler:
     def _collect_steps(
         self, agent: Agent, steps: int, opponents: Sequence[Agent], explore: bool, keep_obs: bool
     ) -> Rollout:
+        recorder = Recorder(keep_obs)
         if self.obs is None:
-            self._start(agent, opponents, explore)
+            self._start(agent, opponents, explore, recorder)
         elif len(self._chairs) != 1 + len(opponents):
             raise ValueError("games in progress go on with as many opponents as they began with")
-        recorder, memory = Recorder(keep_obs), self._chairs[0].memory
+        memory = self._chairs[0].memory
         for _ in range(steps):
             self._row(agent, opponents, self._all, explore, recorder, self._go_on)
         return self._finish(recorder, memory)
@@ -168,11 +169,13 @@ class Sampler:
 
         self._live[:] = False
         begin(self._all)
-        self._reply(opponents, explore, end)
         recorder = Recorder(keep_obs)
+        self._reply(opponents, explore, recorder, end)
         while self._live.any():
             slots = self._all if self._live.all() else np.flatnonzero(self._live)
             self._row(agent, opponents, slots, explore, recorder, end, self.longest)
+        if not recorder.length:
+            raise ValueError(f"in none of the {episodes} episodes was it ever the agent's turn")
         rollout = self._finish(recorder, None)
         self.obs, self.restarts = None, self.restarts + 1  # a stream of steps begins anew, with other games
         self.problems.learn(rollout)
@@ -212,7 +215,7 @@ class Sampler:
             recorder.close(self._account(ended))
             end(ended)
         if opponents:
-            self._reply(opponents, explore, end)
+            self._reply(opponents, explore, recorder, end)
 
     def _step(self, actions: Any, where: np.ndarray, seat: np.ndarray) -> Row:
         """Step the environment in the slots `where`; `seat` is the agent's there."""
@@ -266,15 +269,20 @@ class Sampler:
                 base = more.final_obs if row.final_obs is None else row.final_obs
                 row.final_obs = tree.put(base, slots, tree.take(more.final_obs, slots))
 
-    def _reply(self, opponents: Sequence[Agent], explore: bool, end: Any) -> None:
-        """Let the opponents open games in which the agent's seat does not move first."""
+    def _reply(self, opponents: Sequence[Agent], explore: bool, recorder: Recorder, end: Any) -> None:
+        """Let the opponents open games in which the agent's seat does not move first.
+
+        A game that is over before the agent's turn has an account, but no row.
+        """
         while opponents:
             waiting = self._live & (self._to_play(self.obs) != self._seat)
             if not waiting.any():
                 return
             row = self._step(self._opponents_act(opponents, waiting, explore), waiting, self._seat)
+            self._accounts.add(row, np.zeros(self.n, bool))
             over = np.flatnonzero(row.terminated | row.truncated)
-            if len(over):  # over before the agent moved: an episode without a row
+            if len(over):
+                recorder.close(self._account(over))
                 end(over)
 
     def _opponents_act(self, opponents: Sequence[Agent], waiting: np.ndarray, explore: bool) -> Any:
@@ -299,14 +307,14 @@ class Sampler:
         self._group = np.full(self.n, -1, np.int64)
         self._seat, self._opponent = np.zeros(self.n, np.int64), np.zeros(self.n, np.int64)
 
-    def _start(self, agent: Agent, opponents: Sequence[Agent], explore: bool) -> None:
+    def _start(self, agent: Agent, opponents: Sequence[Agent], explore: bool, recorder: Recorder) -> None:
         """Begin a stream of steps: every slot by its own seed."""
         self._clear([a.shares_memory for a in (agent, *opponents)])
         seeds = seeds_from([self.seed, self.worker, 0, self.restarts], 2 * self.n)
         self._seed, self._rng = seeds[: self.n].copy(), seeds[self.n :].astype(np.uint64)
         self.obs, _ = self.env.reset(seed=self._seed.tolist())
         self._go_on(self._all)
-        self._reply(opponents, explore, self._go_on)
+        self._reply(opponents, explore, recorder, self._go_on)
 
     def _go_on(self, slots: np.ndarray) -> None:
         """The environment has begun new episodes in `slots` by itself: give them ids and seats."""

@@ -11,7 +11,9 @@ from pydantic import Field
 
 from agents.options import Count, Options, Share
 from envs.board.spaces import observation_space
+from envs.board.vector import Board
 from rollouts.agent import Metrics
+from search.match import play_match
 from search.planner import Planner
 
 
@@ -41,23 +43,19 @@ class Gate:
         if self.waited < self.options.every:
             return {}
         self.waited = 0
-        from search.match import play_match
-
         champion, challenger = self._fighter(self.champion.weights()), self._fighter(weights)
         seed = int(np.random.SeedSequence([self.seed, self.matches]).generate_state(1)[0])
-        match = play_match(
-            self.champion.game,
-            challenger,
-            champion,
-            pairs=self.options.pairs,
-            random_plies=self.options.random_plies,
-            seed=seed,
-        )
+        match = play_match(self._board(), challenger, champion, pairs=self.options.pairs, seed=seed)
         self.matches += 1
         if match.score >= self.options.score:
             self.passed += 1
             self.champion.load_weights(weights)
         return {"gate_score": match.score, "gate_passed": float(self.passed)}
+
+    def _board(self) -> Board:
+        """Room for a whole match."""
+        game, options = self.champion.game, self.options
+        return Board(game.name, 2 * options.pairs, random_plies=options.random_plies, **game.options)
 
     def _fighter(self, weights: Mapping[str, np.ndarray]) -> Planner:
         """A planner of its own, so that nothing of a match is left in the champion."""

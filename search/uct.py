@@ -1,21 +1,21 @@
 """UCT with random playouts (Kocsis and Szepesvári, 2006): one kernel call searches a whole batch of games.
 
 A simulation goes down the tree by UCB1, adds one node, plays on from it at random to the end of the game, and
-hands the result up, as a value in [−1, 1] (see `search.tree`). There is no evaluator to wait for: each game is
-searched to its end before the next one begins, and one tree a thread serves them all.
+hands the result up (values are those of `search.tree`). There is no evaluator to wait for, so the search of
+one game is done before that of the next begins: a thread needs one tree for them all.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
 
 from agents.options import Count, NotNegative, checked
 from envs.board.batch import pick
-from envs.board.game import OPEN, PLAYOUT, Game, call_playout, legal, outcome, play, to_play, value_of
+from envs.board.game import OPEN, PLAYOUT, call_playout, legal, outcome, play, to_play, value_of
 from envs.board.spaces import game_of
 from envs.kernels import kernel
 from envs.rng import next_below
@@ -44,7 +44,7 @@ class Settings(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What was found at `n` roots; illegal moves have 0 everywhere."""
+    """What was found at `n` roots. Moves that are illegal, or were never tried, have 0 everywhere."""
 
     visits: np.ndarray
     """int32 `[n, actions]`: of each move."""
@@ -59,9 +59,10 @@ class Found(NamedTuple):
 class UCT(Agent):
     """Plays the move with most visits after `simulations` random playouts; ties by mean value, then by lot.
 
-    `c` weighs exploration: a move is tried next by its mean value + c · √(ln N / n). (The paper's proof asks for
-    √2 with values in [0, 1], hence 2√2 here; smaller ones play better.) `exact` proves wins, draws and losses
-    (MCTS-Solver; Winands et al., 2008), and then ends a search early.
+    `c` weighs exploration: the next move to try is that of highest mean value + c · √(ln N / n). The paper's
+    bound asks for √2 where values are in [0, 1], which is 2√2 for ours; half of it plays connect four better.
+    With `exact`, wins, draws and losses are proven, and a decided search ends (MCTS-Solver; Winands et al.,
+    2008).
 
     Decisions carry `visits`, `q` and `value`, as in `Found`. What is found in a game depends on its state and
     generator alone. Raises `ValueError` for spaces of no board game, `OptionError` for options out of range.
@@ -109,10 +110,13 @@ class UCT(Agent):
         share_out(work, workers)
         return found
 
+    def spec(self) -> dict[str, Any]:
+        return {"path": "search.uct:UCT", "options": self.settings._asdict()}
+
 
 @kernel
 def search_share(tree, code, settings, states, rng, first, step, found):  # type: ignore[no-untyped-def]
-    """Search the games `first`, `first + step`, … one by one, all in the same tree."""
+    """Search the games `first`, `first + step`, … one after another, all in the same tree."""
     mask = np.empty(tree.edges.shape[1], np.bool_)
     for b in range(first, len(states), step):
         search_one(tree, code, settings, states[b], rng, b, mask)
@@ -124,7 +128,7 @@ def search_one(tree, code, settings, state, rng, b, mask):  # type: ignore[no-un
     """All simulations of game `b`. The last of the tree's states is room for playouts."""
     tree.states[ROOT, :] = state
     add_node(tree, code, NONE, NONE, mask)
-    tree.nodes[ROOT].visits = 1  # as if it had been evaluated: so a node has `visits - 1` moves that were tried
+    tree.nodes[ROOT].visits = 1  # its own, as every node has: moves are tried from the next one on
     room = tree.states[len(tree.states) - 1]
     for _ in range(settings.simulations):
         if tree.nodes[ROOT].proven != UNKNOWN:
@@ -161,12 +165,11 @@ def find_leaf(tree, code, c, rng, b, mask):  # type: ignore[no-untyped-def]
 @kernel
 def choose(tree, node, c):  # type: ignore[no-untyped-def]
     """The edge of highest mean value + c · √(ln N / n), of a node where all were tried (UCB1)."""
-    total = np.float32(tree.nodes[node].visits - 1)
-    scale = np.float32(c * math.sqrt(math.log(total)))
+    scale = np.float32(c * math.sqrt(math.log(tree.nodes[node].visits - 1)))
     best, best_score = 0, np.float32(-np.inf)
     for k in range(tree.nodes[node].count):
         n = np.float32(tree.edges[node, k].visits)
-        score = tree.edges[node, k].value / n + scale / math.sqrt(n)
+        score = (tree.edges[node, k].value + scale * math.sqrt(n)) / n
         if score > best_score:
             best, best_score = k, score
     return best
@@ -207,17 +210,14 @@ def read_root(tree, exact, b, found):  # type: ignore[no-untyped-def]
     total, visits = np.float32(0.0), 0
     for k in range(tree.nodes[ROOT].count):
         edge = tree.edges[ROOT, k]
-        if edge.visits == 0:
-            continue
         known = proven_edge(tree, ROOT, k) if exact else UNKNOWN
-        q = edge.value / np.float32(edge.visits) if known == UNKNOWN else np.float32(exact_value(known))
+        mean = edge.value / np.float32(max(edge.visits, 1))
+        q = mean if known == UNKNOWN else np.float32(exact_value(known))
         found.visits[b, edge.action], found.q[b, edge.action] = edge.visits, q
         if known != LOST:
             total, visits = total + edge.value, visits + edge.visits
-        rank = np.int64(known == proven if proven != UNKNOWN else known != LOST)
+        rank = int(known == proven if proven != UNKNOWN else known != LOST)
         if (rank, edge.visits, q) > (best_rank, best_visits, best_q):
             best, best_rank, best_visits, best_q = edge.action, rank, edge.visits, q
     found.best[b] = best
     found.value[b] = exact_value(proven) if proven != UNKNOWN else total / np.float32(max(visits, 1))
-
-

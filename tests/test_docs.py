@@ -18,6 +18,10 @@ from envs.arcade.vector import Arcade
 from envs.atari import Atari
 from move37.config import Config, load_config
 from move37.yaml_text import parse_yaml
+from search.alphazero import AlphaZero
+from search.gate import GateOptions
+from search.mcts import SearchOptions
+from search.planner import Fast, Resign, Temperature
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -88,10 +92,11 @@ def keys_of(section: type[BaseModel], prefix: str = "") -> dict[str, object]:
     [
         ("ppo.md", PPO, {}),
         ("dqn.md", DQN, {"epsilon": EPSILON}),
+        ("alphazero.md", AlphaZero, {}),
         ("arcade.md", Arcade, {}),
         ("atari.md", Atari, {}),
     ],
-    ids=["ppo", "dqn", "arcade", "atari"],
+    ids=["ppo", "dqn", "alphazero", "arcade", "atari"],
 )
 def test_the_table_of_options_is_the_signature(name, kind, instead):
     """`instead`: what None stands for, where the page says that."""
@@ -100,6 +105,21 @@ def test_the_table_of_options_is_the_signature(name, kind, instead):
         p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in ("seed", "device")
     }
     assert defaults(rows(page(name), "option", "default"), "option") == own | instead
+
+
+@pytest.mark.parametrize(
+    ("column", "options"),
+    [
+        ("search", SearchOptions),
+        ("temperature", Temperature),
+        ("fast", Fast),
+        ("resign", Resign),
+        ("gate", GateOptions),
+    ],
+)
+def test_the_tables_of_alphazeros_parts_are_their_fields(column, options):
+    own = {name: field.get_default() for name, field in options.model_fields.items()}
+    assert defaults(rows(page("alphazero.md"), column, "default"), column) == own
 
 
 def test_the_table_of_keys_is_the_config():

@@ -17,7 +17,7 @@ FOREVER = 1 << 62
 
 @kernel
 def open_game(code, states, masks, rng, least, most, tries, i):  # type: ignore[no-untyped-def]
-    """Begin anew in slot `i`, after `least` to `most` random plies; False where `tries` found no open game."""
+    """Begin anew in slot `i`, after `least` to `most` random plies; False where no try ends open."""
     for _ in range(tries):
         plies = most if least == most else least + next_below(rng, i, most - least + 1)
         start(code, states[i])

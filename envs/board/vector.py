@@ -216,7 +216,7 @@ def _openings(game: Game, plies: int | Sequence[int]) -> tuple[int, int]:
     if len(ends) != 2 or any(isinstance(k, bool) or not isinstance(k, Integral) for k in ends):
         said = f"random_plies must be a whole number or [least, most], not {plies!r:.60}"
         raise OptionError("random_plies", said)
-    least, most = (int(k) for k in ends)
+    least, most = (int(k) for k in ends)  # type: ignore[arg-type]
     if not 0 <= least <= most < game.longest:
         said = f"random_plies must be in [0, {game.longest - 1}], least before most, not {plies}"
         raise OptionError("random_plies", said)

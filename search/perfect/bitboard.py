@@ -1,7 +1,7 @@
 r"""Connect four on bits: where stones can drop, where they win, and how positions are named.
 
 A position is two words: the stones of the player to move (`mine`) and all stones (`mask`). Bit = 7·column +
-row; a column's seventh bit is always empty, so that no line runs from one column's top to the next one's foot.
+row. A column's seventh bit is always empty, so that no line runs from one column's top to the next's foot.
 
     row 6    6 13 20 27 34 41 48   always empty
     row 5    5 12 19 26 33 40 47
@@ -72,10 +72,21 @@ def drops(mask):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def safe_moves(theirs, mask):  # type: ignore[no-untyped-def]
+    """The drops after which the other player, who has `theirs`, cannot win at once; none if all lose."""
+    threats = winning_spots(theirs, mask)
+    moves = drops(mask)
+    forced = moves & threats
+    if forced != ZERO:
+        moves = forced if forced & (forced - ONE) == ZERO else ZERO  # two threats cannot both be met
+    return moves & ~(threats >> ONE)  # a stone right below a winning spot offers it
+
+
+@kernel
 def canonical(mine, mask):  # type: ignore[no-untyped-def]
     """A position's name in 49 bits, the same for its mirror image.
 
-    A column of `mine + mask` is the number of its stones and whose they are, in one: no two positions share it.
+    A column of `mine + mask` tells how many stones it has and whose they are: no two positions share it.
     """
     key = mine + mask
     rest, mirrored = key, ZERO

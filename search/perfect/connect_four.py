@@ -1,9 +1,9 @@
 """A perfect player of connect four: the exact score of every legal move, from alpha-beta on bits.
 
 The method is Pascal Pons's (Solving Connect 4, blog.gamesolver.org, 2015; the layout of the stones is John
-Tromp's): null-window searches that close in on the score, only moves that do not lose at once, those first that
-make most winning spots, and a table of positions met before with bounds on their scores. `mine` and `mask` are
-the two words of `search.perfect.bitboard`.
+Tromp's): null-window searches that close in on the score, only moves that do not lose at once, those first
+that make most winning spots, and a table of positions met before with bounds on their scores. `mine` and
+`mask` are the two words of `search.perfect.bitboard`.
 
 A score is seen by the player to move: s > 0 wins with the s-th last of its 21 stones, so 22 - s of them are
 played at the end; s < 0 loses to the opponent's, 0 draws. The empty board's is 1.
@@ -11,12 +11,13 @@ played at the end; s < 0 loses to the opponent's, 0 draws. The empty board's is 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from envs.kernels import kernel
 from search.perfect.bitboard import (
-    BOARD,
-    BOTTOM,
     CELLS,
     COLUMN,
     COLUMNS,
@@ -26,17 +27,22 @@ from search.perfect.bitboard import (
     canonical,
     count,
     drops,
-    has_four,
+    safe_moves,
     winning_spots,
 )
+from search.perfect.notation import Words, check_positions
+from search.perfect.prefetch import prefetch
 
 ILLEGAL = -100
 """The score of a column that is full."""
 WORST, BEST = -21, 21
 
-# A word of the table: the key (49 bits), 3 spare, and two bounds (6 bits each) so stored that 0 bounds nothing.
+# A word of the table: key (49 bits), 3 unused, lower and upper bound (6 each), so stored that 0 says nothing.
 KEY_SHIFT, LOWER_SHIFT, SIX_BITS, OFFSET = np.uint64(15), np.uint64(6), np.uint64(63), 32
+THREE_BITS, EIGHT_BITS = np.uint64(7), np.uint64(255)
 SPREAD = np.uint64(0x9E3779B97F4A7C15)
+COLUMN_MASKS = np.array([0, *(int(COLUMN) << STRIDE * c for c in (6, 0, 5, 1, 4, 2, 3))], np.uint64)
+"""The cells of each column, the centre last; the first entry is none."""
 TABLE_STONES = 32
 """Positions with more stones are searched faster than looked up."""
 MIRROR_STONES = 12
@@ -44,29 +50,38 @@ MIRROR_STONES = 12
 
 
 @kernel
-def place(key, table):  # type: ignore[no-untyped-def]
+def slot(key, table):  # type: ignore[no-untyped-def]
     """Where a key belongs in the table, whose length is a power of two (Fibonacci hashing)."""
     mixed = key * SPREAD
     return np.int64((mixed ^ (mixed >> np.uint64(32))) & np.uint64(len(table) - 1))
 
 
 @kernel
-def sort_moves(mine, mask, moves, row):  # type: ignore[no-untyped-def]
-    """Write the `moves` (one bit each) into `row`, most winning spots first, then the centre; returns how many."""
-    n = 0
-    for i in range(COLUMNS):
-        column = COLUMNS // 2 + (i + 1) // 2 * (1 - 2 * (i & 1))
-        move = moves & (COLUMN << np.uint64(STRIDE * column))
+def key_of(mine, mask, stones):  # type: ignore[no-untyped-def]
+    """The table's name for a position."""
+    return canonical(mine, mask) if stones < MIRROR_STONES else mine + mask
+
+
+@kernel
+def sort_moves(mine, mask, stones, moves, table):  # type: ignore[no-untyped-def]
+    """The `moves` as a queue in one word, the best in its lowest byte: most winning spots, then the centre.
+
+    A byte is 8 · spots + the column's place in `COLUMN_MASKS`. What the table knows is fetched meanwhile.
+    """
+    queue = ZERO
+    for place in range(1, COLUMNS + 1):
+        move = moves & COLUMN_MASKS[place]
         if move == ZERO:
             continue
-        spots = np.uint64(count(winning_spots(mine | move, mask | move)))
-        k = n
-        while k > 0 and row[k - 1, 1] < spots:
-            row[k, 0], row[k, 1] = row[k - 1, 0], row[k - 1, 1]
-            k -= 1
-        row[k, 0], row[k, 1] = move, spots
-        n += 1
-    return n
+        if stones < TABLE_STONES:
+            prefetch(table, slot(key_of(mine ^ mask, mask | move, stones + 1), table))
+        spots = min(count(winning_spots(mine | move, mask | move)), 31)
+        byte, shift = np.uint64(8 * spots + place), ZERO
+        while (queue >> shift) & EIGHT_BITS > byte:
+            shift += np.uint64(8)
+        better = queue & ((ONE << shift) - ONE)
+        queue = better | (byte << shift) | ((queue ^ better) << np.uint64(8))
+    return queue
 
 
 @kernel
@@ -85,26 +100,14 @@ def in_book(key, book):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def negamax(mine, mask, stones, alpha, table, book, book_stones, order, nodes):  # type: ignore[no-untyped-def]
+def negamax(mine, mask, stones, alpha, table, nodes):  # type: ignore[no-untyped-def]
     """Is the score more than `alpha`? A lower bound on it that is, or an upper bound that is not.
 
-    The player to move must not be able to win at once. `order` is room for sorting moves, uint64 `[42, 7, 2]`.
+    The player to move must not be able to win at once.
     """
     nodes[0] += 1
-    if stones == book_stones:
-        known = in_book(canonical(mine, mask), book)
-        if known != ILLEGAL:
-            return known
-    theirs = mine ^ mask
-    threats = winning_spots(theirs, mask)
-    moves = drops(mask)
-    lost = -((CELLS - stones) // 2)
-    forced = moves & threats
-    if forced != ZERO:
-        if forced & (forced - ONE) != ZERO:
-            return lost
-        moves = forced
-    moves &= ~(threats >> ONE)  # a stone below their winning spot gives it to them
+    theirs, lost = mine ^ mask, -((CELLS - stones) // 2)
+    moves = safe_moves(theirs, mask)
     if moves == ZERO:
         return lost
     if stones >= CELLS - 2:
@@ -112,8 +115,8 @@ def negamax(mine, mask, stones, alpha, table, book, book_stones, order, nodes): 
     lower, upper = lost + 1, (CELLS - 1 - stones) // 2
     key, where = ZERO, 0
     if stones <= TABLE_STONES:
-        key = canonical(mine, mask) if stones < MIRROR_STONES else mine + mask
-        where = place(key, table)
+        key = key_of(mine, mask, stones)
+        where = slot(key, table)
         entry = table[where]
         if entry >> KEY_SHIFT == key:
             lower = max(lower, np.int64((entry >> LOWER_SHIFT) & SIX_BITS) - OFFSET)
@@ -123,13 +126,11 @@ def negamax(mine, mask, stones, alpha, table, book, book_stones, order, nodes): 
     if upper <= alpha:
         return upper
 
-    best = WORST
-    for k in range(sort_moves(mine, mask, moves, order[stones])):
-        after = mask | order[stones, k, 0]
-        score = -negamax(theirs, after, stones + 1, -alpha - 1, table, book, book_stones, order, nodes)
-        best = max(best, score)
-        if best > alpha:
-            break
+    best, queue = WORST, sort_moves(mine, mask, stones, moves, table)
+    while best <= alpha and queue != ZERO:
+        after = mask | (moves & COLUMN_MASKS[queue & THREE_BITS])
+        best = max(best, -negamax(theirs, after, stones + 1, -alpha - 1, table, nodes))
+        queue >>= np.uint64(8)
     if best > alpha:
         lower = max(lower, best)
     else:
@@ -141,7 +142,28 @@ def negamax(mine, mask, stones, alpha, table, book, book_stones, order, nodes): 
 
 
 @kernel
-def solve(mine, mask, lower, upper, table, book, book_stones, order, nodes):  # type: ignore[no-untyped-def]
+def opening(mine, mask, stones, alpha, table, book, book_stones, nodes):  # type: ignore[no-untyped-def]
+    """As `negamax`, but a position of `book_stones` stones is looked up."""
+    if stones == book_stones:
+        score = in_book(canonical(mine, mask), book)
+        if score != ILLEGAL:
+            return score
+    if stones >= book_stones:
+        return negamax(mine, mask, stones, alpha, table, nodes)
+    nodes[0] += 1
+    moves, best = safe_moves(mine ^ mask, mask), -((CELLS - stones) // 2)
+    for place in range(COLUMNS, 0, -1):
+        move = moves & COLUMN_MASKS[place]
+        if move != ZERO and best <= alpha:
+            score = -opening(
+                mine ^ mask, mask | move, stones + 1, -alpha - 1, table, book, book_stones, nodes
+            )
+            best = max(best, score)
+    return best
+
+
+@kernel
+def solve(mine, mask, lower, upper, table, book, book_stones, nodes):  # type: ignore[no-untyped-def]
     """The score where it lies in [lower, upper], else a number that lies on the same side of them."""
     stones = count(mask)
     if winning_spots(mine, mask) & drops(mask) != ZERO:
@@ -152,7 +174,7 @@ def solve(mine, mask, lower, upper, table, book, book_stones, order, nodes):  # 
         # Whether a win or a loss is very quick is itself quick to see: come from far out towards 0.
         alpha = (lower + upper) // 2
         alpha = min(alpha, -(-lower // 2)) if alpha <= 0 else max(alpha, upper // 2)
-        score = negamax(mine, mask, stones, alpha, table, book, book_stones, order, nodes)
+        score = opening(mine, mask, stones, alpha, table, book, book_stones, nodes)
         if score > alpha:
             lower = score
         else:
@@ -162,17 +184,17 @@ def solve(mine, mask, lower, upper, table, book, book_stones, order, nodes):  # 
 
 @kernel
 def solve_all(mine, mask, lower, upper, table, book, book_stones, out):  # type: ignore[no-untyped-def]
-    """`solve` each position within its own bounds into `out` `[n]`; returns how many positions were explored."""
-    order, nodes = np.empty((CELLS, COLUMNS, 2), np.uint64), np.zeros(1, np.int64)
+    """`solve` each position within its own bounds, into `out` `[n]`. Returns how many were explored."""
+    nodes = np.zeros(1, np.int64)
     for i in range(len(mine)):
-        out[i] = solve(mine[i], mask[i], lower[i], upper[i], table, book, book_stones, order, nodes)
+        out[i] = solve(mine[i], mask[i], lower[i], upper[i], table, book, book_stones, nodes)
     return nodes[0]
 
 
 @kernel
 def solve_moves(mine, mask, reach, table, book, book_stones, out):  # type: ignore[no-untyped-def]
-    """`solve` each move of each position within ±`reach` into `out` `[n, 7]`; returns as `solve_all`."""
-    order, nodes = np.empty((CELLS, COLUMNS, 2), np.uint64), np.zeros(1, np.int64)
+    """`solve` each move of each position within ±`reach`, into `out` `[n, 7]`. Returns as `solve_all`."""
+    nodes = np.zeros(1, np.int64)
     for i in range(len(mine)):
         wins = winning_spots(mine[i], mask[i])
         for column in range(COLUMNS):
@@ -183,12 +205,24 @@ def solve_moves(mine, mask, reach, table, book, book_stones, out):  # type: igno
                 out[i, column] = (CELLS + 1 - count(mask[i])) // 2
             else:
                 theirs, after = mine[i] ^ mask[i], mask[i] | move
-                out[i, column] = -solve(theirs, after, -reach, reach, table, book, book_stones, order, nodes)
+                out[i, column] = -solve(theirs, after, -reach, reach, table, book, book_stones, nodes)
     return nodes[0]
 
 
+@dataclass(frozen=True)
+class Book:
+    """The scores of all positions of so many `stones` in which the player to move cannot win at once.
+
+    `keys` are `canonical` ones, uint64 `[n]` in rising order; `scores` are int8 `[n]`.
+    """
+
+    stones: int
+    keys: np.ndarray
+    scores: np.ndarray
+
+
 class Solver:
-    """Scores positions, and every move of them, exactly. It remembers: later positions profit from earlier ones.
+    """Scores positions, and every move of them. It remembers: later positions profit from earlier ones.
 
     Positions are given as two words (uint64 scalars, or arrays `[n]`): the stones of the player to move and
     all stones. Every method raises `ValueError` where one of them is no position of a game that goes on.
@@ -197,42 +231,43 @@ class Solver:
     """
 
     def __init__(self, table_megabytes: int = 128, book: Book | None = None):
-        """The table has the largest power of two of 8-byte words that fits. `book` is one of `load_book`."""
+        """The table has as many 8-byte words as fit, a power of two. `book` is what `load_book` returns."""
         if table_megabytes < 1:
             raise ValueError(f"a table of {table_megabytes} MB is too small: at least 1 MB")
         self._table = np.zeros(1 << ((table_megabytes << 20) // 8).bit_length() - 1, np.uint64)
-        self._book = np.zeros(0, np.uint64) if book is None else packed(book.keys, book.scores)
-        self._book_stones = -1 if book is None else book.stones
+        book = book or Book(-1, np.zeros(0, np.uint64), np.zeros(0, np.int8))
+        self._book = (book.keys << KEY_SHIFT) | (book.scores + OFFSET).astype(np.uint64)
+        self._book_stones = book.stones
         self.nodes = 0
 
-    def score(self, mine: Words, mask: Words) -> Scores:
+    def score(self, mine: Words, mask: Words) -> Any:
         """The exact score of each position, int8 in [-21, 21], shaped as `mine`."""
-        words = positions(mine, mask)
+        words = check_positions(mine, mask)
         bounds = np.full(len(words[0]), BEST)
         return self._solve(words, -bounds, bounds).reshape(np.shape(mine))[()]
 
-    def at_least(self, mine: Words, mask: Words, bound: int | np.ndarray) -> Scores:
+    def at_least(self, mine: Words, mask: Words, bound: int | np.ndarray) -> Any:
         """Whether each score is at least `bound`: quicker than the score itself, most of all far from 0."""
-        words = positions(mine, mask)
-        bounds = np.broadcast_to(np.asarray(bound, np.int64), len(words[0]))
+        words = check_positions(mine, mask)
+        bounds = np.broadcast_to(np.asarray(bound, np.int64), len(words[0])).copy()
         return (self._solve(words, bounds - 1, bounds) >= bounds).reshape(np.shape(mine))[()]
 
-    def scores(self, mine: Words, mask: Words) -> Scores:
-        """The exact score of each move for the player who makes it, int8 `[7]` or `[n, 7]`; `ILLEGAL` if full."""
+    def scores(self, mine: Words, mask: Words) -> np.ndarray:
+        """The exact score of each move for who makes it, int8 `[7]` or `[n, 7]`; `ILLEGAL` if it is full."""
         return self._solve_moves(mine, mask, BEST)
 
-    def outcomes(self, mine: Words, mask: Words) -> Scores:
+    def outcomes(self, mine: Words, mask: Words) -> np.ndarray:
         """1, 0 or -1 for a move that wins, draws or loses, shaped as `scores`, and quicker than they."""
         scores = self._solve_moves(mine, mask, 1)
         return np.where(scores == ILLEGAL, ILLEGAL, np.sign(scores)).astype(np.int8)
 
-    def _solve(self, words: tuple[np.ndarray, np.ndarray], lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    def _solve(self, words: tuple[np.ndarray, ...], lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
         out = np.zeros(len(words[0]), np.int8)
         self.nodes += solve_all(*words, lower, upper, self._table, self._book, self._book_stones, out)
         return out
 
     def _solve_moves(self, mine: Words, mask: Words, reach: int) -> np.ndarray:
-        words = positions(mine, mask)
+        words = check_positions(mine, mask)
         out = np.zeros((len(words[0]), COLUMNS), np.int8)
         self.nodes += solve_moves(*words, reach, self._table, self._book, self._book_stones, out)
         return out.reshape(*np.shape(mine), COLUMNS)

@@ -54,10 +54,31 @@ DQN = {
     "checkpoint": {"every": 128},
     "log": {"every": 64},
 }
+ALPHAZERO = {
+    "seed": 3,
+    "device": "cpu",
+    "threads": 1,
+    "env": {"id": "board/ConnectFour-v0", "n": 8, "random_plies": [0, 4]},
+    "agent": {
+        "kind": "alphazero",
+        "network": {"kind": "resnet", "blocks": 1, "channels": 8},
+        "search": {"simulations": 8, "cache": 256},
+        "fast": {"share": 0.5, "simulations": 3},
+        "resign": {"below": 0.5},
+        "gate": {"every": 150, "pairs": 2, "simulations": 2, "score": 0.4},
+        "replay_capacity": 300,
+        "window": 100,
+        "batch_size": 32,
+        "n_steps": 5,
+    },
+    "budget": {"env_steps": 1200},
+    "checkpoint": {"every": 160},
+    "log": {"every": 0},
+}
 KILLED = """
 import json, os, signal, sys
 import move37
-from agents import {module}
+from {package} import {module}
 
 right, calls = {module}.apply_gradients, []
 
@@ -89,7 +110,8 @@ def same(a, b, path=""):
 
 def check(config, module, call, tmp_path):
     """Train straight; train until killed in the `call`-th gradient step, and resume; compare everything."""
-    script = KILLED.format(module=module, call=call)
+    package, _, module = module.rpartition(".")
+    script = KILLED.format(package=package, module=module, call=call)
     killed = subprocess.Popen([sys.executable, "-c", script, json.dumps(config), str(tmp_path / "run")])
     straight = move37.train(config, out=tmp_path / "straight")
     assert killed.wait() == -9
@@ -110,7 +132,9 @@ def check(config, module, call, tmp_path):
 
 def test_ppo_resumes_exactly(tmp_path):
     steps = 2 * 4  # gradient steps an update
-    written, saved = check(PPO, "ppo", 4 * steps + steps + 3, tmp_path)  # in the sixth of eight updates
+    written, saved = check(
+        PPO, "agents.ppo", 4 * steps + steps + 3, tmp_path
+    )  # in the sixth of eight updates
     assert int(written) == 5 * 128
     assert saved == 4 * 128  # so that a line was cut
 
@@ -118,7 +142,17 @@ def test_ppo_resumes_exactly(tmp_path):
 @pytest.mark.parametrize("kind", ["dqn", pytest.param("rainbow", marks=pytest.mark.slow)])
 def test_dqn_resumes_exactly(tmp_path, kind):
     config = DQN | {"agent": DQN["agent"] | {"kind": kind}}
-    check(config, "dqn", (460 - 128) * 4 // 16, tmp_path)  # after 460 of 640 env steps, the replay full
+    check(
+        config, "agents.dqn", (460 - 128) * 4 // 16, tmp_path
+    )  # after 460 of 640 env steps, the replay full
+
+
+@pytest.mark.parametrize("search", [{}, {"rule": "gumbel", "leaves": 2, "cache": 0}])
+def test_alphazero_resumes_exactly(tmp_path, search):
+    agent = ALPHAZERO["agent"] | {"search": ALPHAZERO["agent"]["search"] | search}
+    check(
+        ALPHAZERO | {"agent": agent}, "search.alphazero", 80, tmp_path
+    )  # games half played, the replay full
 
 
 def test_resume_of_a_finished_run_changes_nothing(tmp_path):

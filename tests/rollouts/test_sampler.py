@@ -295,6 +295,24 @@ def test_shared_memory_is_saved_and_put_back():
     same(play(after, agent), expected)
 
 
+@pytest.mark.parametrize("how", [{"steps": 40}, {"episodes": 60}])
+def test_games_that_end_before_the_agents_turn_are_told(how):
+    env = Nim(8, most=3)
+    r = Sampler(env, seed=2).collect(coin(env), opponents=[coin(env)], **how)
+    assert (r.ended["length"] == 0).sum() > 5
+    assert len(np.unique(r.ended["episode"])) == len(r.ended["episode"])
+    if "episodes" in how:
+        assert sorted(r.ended["episode"]) == list(range(60))
+
+
+def test_nothing_can_be_collected_where_the_agents_turn_never_comes():
+    env = Nim(1, most=1)
+    sampler = Sampler(env)
+    sampler.episodes = 1  # seat 1
+    with pytest.raises(ValueError, match="in none of the 1 episodes"):
+        sampler.collect(coin(env), opponents=[coin(env)], episodes=1)
+
+
 def test_self_play_is_for_two():
     env = Nim(5)
     env.seats = 3
@@ -313,10 +331,13 @@ def test_opponents_moves_are_part_of_the_row(how):
         assert len(np.unique(seats[rows & (r.episode == e)])) == 1  # its own decisions only
     assert len(np.unique(seats[rows])) == 2  # from either side
     ends = r.terminated & rows
-    at = r.ended["time"], r.ended["slot"]
-    np.testing.assert_array_equal(r.ended["return"], r.env_rewards[at])
-    own = np.take_along_axis(r.ended["seat_returns"], seats[at][:, None], 1)
-    np.testing.assert_array_equal(own[:, 0], r.ended["return"])
+    played = r.ended["length"] > 0
+    at = r.ended["time"][played], r.ended["slot"][played]
+    np.testing.assert_array_equal(r.ended["return"][played], r.env_rewards[at])
+    own = np.take_along_axis(r.ended["seat_returns"][played], seats[at][:, None], 1)
+    np.testing.assert_array_equal(own[:, 0], r.ended["return"][played])
+    assert (r.ended["return"][~played] == -1).all()  # lost before its turn came
+    assert set(r.ended["episode"][~played]).isdisjoint(r.episode[rows])
     assert (r.ended["seat_returns"].sum(1) == 0).all()
     np.testing.assert_array_equal(r.ended["success"], r.ended["seat_returns"][:, 0] > 0)  # by whoever's move
     assert set(np.unique(r.env_rewards[ends])) == {-1.0, 1.0}  # it wins by its own move, loses by another's

@@ -1,0 +1,212 @@
+"""Commands about board games: perft, play, moments."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from move37.arguments import Checkpoint, Debug, Json, RunFolder, Trust, print_json
+
+if TYPE_CHECKING:
+    from envs.board.game import Game
+    from search.match import Match
+    from search.scorecard import Row
+
+GameName = Annotated[str, typer.Argument(metavar="GAME", help="By its file, such as connect_four or go.")]
+GameOptions = Annotated[
+    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="The game's options, such as komi=6.5.")
+]
+Size = Annotated[int | None, typer.Option(metavar="N", help="The board's, the same as size=N.")]
+
+
+def perft(
+    game: GameName,
+    options: GameOptions = None,
+    depth: Annotated[int, typer.Option(min=0, max=1000, metavar="N", help="Plies of a sequence.")] = 4,
+    size: Size = None,
+    ended: Annotated[
+        bool, typer.Option("--ended", help="Count games that end earlier too, once each.")
+    ] = False,
+    divide: Annotated[bool, typer.Option("--divide", help="Also how many begin with each move.")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Count a game's sequences of exactly so many plies.
+
+    By this count rules are compared with what others publish.
+    """
+    from envs.board import perft as counting
+
+    played = load_game(game, options, size)
+    counting.perft(played, 2)  # compiles, where need be, before the clock runs
+    begin = time.perf_counter()
+    moves = _divide(played, depth, ended) if divide and depth else {}
+    count = sum(moves.values()) if moves else counting.perft(played, depth, ended=ended)
+    seconds = time.perf_counter() - begin
+    if json:
+        found = {"game": played.name, "options": dict(played.options), "depth": depth, "count": count}
+        print_json(found | {"seconds": seconds} | ({"moves": moves} if divide else {}))
+        return
+    for move, number in moves.items():
+        print(f"{move:>8} {number:,}")
+    plies = "1 ply" if depth == 1 else f"{depth} plies"
+    sequences = "1 sequence" if count == 1 else f"{count:,} sequences"
+    print(f"{played.title}: {sequences} of {plies} in {seconds:.3g} s")
+
+
+def play(
+    game: GameName,
+    options: GameOptions = None,
+    against: Annotated[
+        str,
+        typer.Option(metavar="PLAYER", help="A run folder, uct:1000, alphabeta:6, perfect or random."),
+    ] = "uct:1000",
+    seat: Annotated[str, typer.Option("--as", metavar="SEAT", help="first or second.")] = "first",
+    size: Size = None,
+    checkpoint: Checkpoint = "last",
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the opponent's chance.")] = 0,
+    trust: Trust = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Play a board game against an agent.
+
+    Type moves as the board is labelled, or hint, undo, moves, quit. Moves may come through a pipe too.
+    """
+    from move37.errors import UserError
+    from move37.play import SEATS, Duel, Terminal, converse
+    from move37.players import player
+
+    if seat not in SEATS:
+        raise UserError(f"--as {seat}: must be first or second")
+    played = load_game(game, options, size)
+    opponent = player(against, played, checkpoint=checkpoint, trust=trust)
+    duel = Duel(played, opponent, against, SEATS.index(seat), seed)
+    terminal = Terminal(sys.stdin, sys.stderr if json else sys.stdout)
+    if against == "perfect" and played.name == "connect_four" and not _has_book():
+        terminal.say("there is no opening book yet: perfect's first moves take minutes each")
+        terminal.say("(python -m search.perfect.book computes one, once)")
+    converse(duel, terminal)
+    if json:
+        print_json(duel.result())
+
+
+def _has_book() -> bool:
+    from search.perfect.book import book_path
+
+    return book_path().exists()
+
+
+def moments(
+    run: RunFolder,
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="How many, the best first.")] = 5,
+    trust: Trust = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """The moves that surprised most in a run's self-play.
+
+    Moves that the policy gave less than 1 in 1,000, and that the search found better than all that it liked.
+    """
+    from dataclasses import asdict
+
+    from move37.moments import drawn, find
+    from move37.run import Run
+
+    found = find(Run.load(run, trust=trust))[:top]
+    if json:
+        print_json({"run": run, "moments": [asdict(moment) for moment in found]})
+        return
+    if not found:
+        print(f"{run}: no moments yet: its search never chose what its policy had all but ruled out")
+        return
+    print("\n\n".join(drawn(moment, number) for number, moment in enumerate(found, 1)))
+
+
+def load_game(name: str, words: Sequence[str] | None, size: int | None) -> Game:
+    """The game in the file `name`, with options such as `komi=6.5` (`UserError` where they do not fit)."""
+    from envs.board import load
+    from move37.errors import UserError, in_one_line
+    from move37.yaml_text import parse_yaml
+
+    options: dict[str, Any] = {} if size is None else {"size": size}
+    for word in words or ():
+        key, equals, text = word.partition("=")
+        if not equals or not key.isidentifier():
+            raise UserError(f"'{word}': an option of a game reads like size=9")
+        options[key] = parse_yaml(text, f"option '{word}'")
+    try:
+        return load(name, options)
+    except (ValueError, TypeError) as error:
+        raise UserError(in_one_line(error)) from error
+
+
+def _divide(game: Game, depth: int, ended: bool) -> dict[str, int]:
+    """`perft` by the first move."""
+    import numpy as np
+
+    from envs.board.game import OPEN, legal, outcome, play
+    from envs.board.perft import perft
+
+    start, mask, found = game.new()[0], np.zeros(game.actions, bool), {}
+    legal(game.code, start, mask)
+    for action in np.flatnonzero(mask).tolist():
+        state = start.copy()
+        play(game.code, state, action)
+        over = outcome(state) != OPEN and depth > 1
+        found[game.move_text(action)] = int(ended) if over else perft(game, depth - 1, state, ended)
+    return found
+
+
+# -- what `eval` tells -------------------------------------------------------------------------------------
+
+
+def tell_match(run: Path, against: str, match: Match, json: bool) -> None:
+    """How a match went, in lines or as JSON."""
+    low, high = match.interval
+    total = match.wins + match.draws + match.losses
+    if json:
+        counts = {"wins": match.wins, "draws": match.draws, "losses": match.losses, "pairs": match.pairs}
+        found = {
+            "run": run,
+            "against": against,
+            "score": match.score,
+            "interval": [low, high],
+            "games": total,
+        }
+        print_json(found | counts | {"openings": match.openings, "distinct_games": match.games})
+        return
+    print(f"{run} against {against}: score {match.score:.3f} [{low:.3f}, {high:.3f}] (95 % interval)")
+    print(f"{total} games: {match.wins} won, {match.draws} drawn, {match.losses} lost")
+    print(f"{match.openings} different openings, each with both colours; {match.games} different games")
+
+
+def scorecard_json(rows: Sequence[Row]) -> dict[str, Any]:
+    """A scorecard as plain data, under its name; nothing where there is none."""
+    plain = [
+        {
+            "class": row.name,
+            "positions": row.positions,
+            "mistakes": row.mistakes,
+            "rate": row.rate,
+            "interval": row.interval,
+        }
+        for row in rows
+    ]
+    return {"scorecard": plain} if plain else {}
+
+
+def tell_scorecard(rows: Sequence[Row]) -> None:
+    """A scorecard as a table."""
+    print("\nmoves that lose value under perfect play")
+    print(f"{'class':<18}{'positions':>9}{'mistakes':>9}{'rate':>9}   95 % interval")
+    for row in rows:
+        low, high = row.interval
+        print(
+            f"{row.name:<18}{row.positions:>9,}{row.mistakes:>9,}{row.rate:>9.2%}   [{low:.2%}, {high:.2%}]"
+        )

@@ -1,0 +1,161 @@
+"""Opening books for the connect-four solver: the exact scores of all positions of so many stones.
+
+    python -m search.perfect.book --stones 6
+
+computes one into the user's cache folder, and goes on where it was stopped. A search from a position with
+fewer stones ends at the book.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from envs.kernels import cache_folder, kernel
+from search.perfect.bitboard import COLUMN, COLUMNS, STRIDE, ZERO, canonical, drops, winning_spots
+from search.perfect.connect_four import Book, Solver
+from search.perfect.files import replace_file
+
+STONES = 8
+MOST_STONES = 12
+"""With more, positions are millions: too many to compute, and hardly faster than to search."""
+CHUNK = 8
+"""Positions solved between two looks at the clock."""
+
+
+def book_path(stones: int = STONES) -> Path:
+    """Where the book of so many stones lies in the user's cache (`MOVE37_CACHE`, as for the kernels)."""
+    return cache_folder().parent.parent / "books" / f"connect_four_{stones}.npz"
+
+
+def compute_book(
+    path: Path | str | None = None,
+    stones: int = STONES,
+    table_megabytes: int = 1024,
+    save_seconds: float = 60.0,
+    report: Callable[[str], None] = lambda line: None,
+) -> Book:
+    """Score all positions of `stones` stones; save them to `path` (else `book_path`) every `save_seconds`.
+
+    The file is replaced whole each time; called again, it goes on with the positions that it still misses.
+    `report` is told at each save. Raises `ValueError` for more than `MOST_STONES`, and where the file is
+    damaged or another book; `OSError` where it cannot be written.
+    """
+    if not 0 <= stones <= MOST_STONES:
+        raise ValueError(f"a book of {stones} stones; it can have 0 to {MOST_STONES}")
+    path = book_path(stones) if path is None else Path(path)
+    keys, mine, mask = _quiet_positions(stones).T
+    scores = _saved_scores(path, stones, keys)
+    solver, saved = Solver(table_megabytes), time.monotonic()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while len(scores) < len(keys) or not path.exists():
+        some = slice(len(scores), len(scores) + CHUNK)
+        scores = np.concatenate([scores, solver.score(mine[some], mask[some])])
+        if time.monotonic() - saved >= save_seconds or len(scores) == len(keys):
+            _save(path, stones, keys, scores)
+            report(f"{len(scores)} of {len(keys)} positions")
+            saved = time.monotonic()
+    return Book(stones, keys, scores)
+
+
+def load_book(path: Path | str | None = None, stones: int = STONES) -> Book:
+    """A book that `compute_book` finished, from `path` or else from the user's cache.
+
+    Raises `FileNotFoundError` where there is none, `ValueError` where it is damaged or not finished.
+    """
+    path = book_path(stones) if path is None else Path(path)
+    stones, keys, scores = _load(path)
+    if len(scores) < len(keys):
+        raise ValueError(f"{path}: not finished, {len(scores)} of {len(keys)} positions: compute it further")
+    return Book(stones, keys, scores)
+
+
+@kernel
+def successors(mine, mask, out):  # type: ignore[no-untyped-def]
+    """Write (key, mine, mask) of every position one move on that is not won into `out`; returns how many."""
+    n = 0
+    for i in range(len(mine)):
+        wins = winning_spots(mine[i], mask[i])
+        for column in range(COLUMNS):
+            move = drops(mask[i]) & (COLUMN << np.uint64(STRIDE * column))
+            if move != ZERO and move & wins == ZERO:
+                out[n, 1], out[n, 2] = mine[i] ^ mask[i], mask[i] | move
+                out[n, 0] = canonical(out[n, 1], out[n, 2])
+                n += 1
+    return n
+
+
+@kernel
+def can_win(mine, mask, out):  # type: ignore[no-untyped-def]
+    """Write into `out`, bool `[n]`, whether the player to move wins at once."""
+    for i in range(len(mine)):
+        out[i] = winning_spots(mine[i], mask[i]) & drops(mask[i]) != ZERO
+
+
+def all_positions(stones: int) -> np.ndarray:
+    """Every position that games reach with so many stones and go on from, one of each mirror pair.
+
+    Returns (key, mine, mask), uint64 `[n, 3]`, by rising key.
+    """
+    layer = np.zeros((1, 3), np.uint64)
+    for _ in range(stones):
+        out = np.empty((COLUMNS * len(layer), 3), np.uint64)
+        out = out[: successors(layer[:, 1], layer[:, 2], out)]
+        layer = out[np.unique(out[:, 0], return_index=True)[1]]
+    return layer
+
+
+def _quiet_positions(stones: int) -> np.ndarray:
+    """Those of `all_positions` where the player to move cannot win at once: the others need no book."""
+    layer = all_positions(stones)
+    wins = np.empty(len(layer), bool)
+    can_win(layer[:, 1], layer[:, 2], wins)
+    return layer[~wins]
+
+
+def _saved_scores(path: Path, stones: int, keys: np.ndarray) -> np.ndarray:
+    """The scores that a book holds so far, none where there is no file."""
+    if not path.exists():
+        return np.zeros(0, np.int8)
+    had, its_keys, scores = _load(path)
+    if had != stones or not np.array_equal(keys, its_keys):
+        raise ValueError(f"{path}: a book of {had} stones, not {stones}")
+    return scores
+
+
+def _load(path: Path) -> tuple[int, np.ndarray, np.ndarray]:
+    try:
+        with np.load(path) as file:
+            return int(file["stones"]), file["keys"], file["scores"]
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{path}: no such book; `python -m search.perfect.book` computes one"
+        ) from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: missing or damaged ({error})") from None
+
+
+def _save(path: Path, stones: int, keys: np.ndarray, scores: np.ndarray) -> None:
+    content = io.BytesIO()
+    np.savez(content, stones=stones, keys=keys, scores=scores)
+    replace_file(path, content.getvalue())
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="search.perfect.book", description="compute an opening book")
+    parser.add_argument("--out", type=Path, default=None, help="where to (default: the user's cache folder)")
+    parser.add_argument("--stones", type=int, default=STONES)
+    parser.add_argument("--table-megabytes", type=int, default=1024)
+    args = parser.parse_args()
+    compute_book(args.out, args.stones, args.table_megabytes, report=lambda line: print(line, flush=True))
+
+
+if __name__ == "__main__":
+    main()
