@@ -177,7 +177,7 @@ def evaluate(
             "--games and --random-plies are of a match: say against whom, as in --against uct:1000"
         )
     result = loaded.evaluate(episodes, **chance, **how)
-    rows = loaded.scorecard(positions, **how) if positions else []
+    rows = loaded.scorecard(positions, report=games.tell_progress, **how) if positions else []
     if json:
         print_json({"run": run, "checkpoint": checkpoint, **result, **games.scorecard_json(rows)})
         return

@@ -20,7 +20,7 @@ from move37.run import Run
 from rollouts.agent import Agent
 from search.match import Match, play_match
 from search.perfect.positions import Positions, load_positions
-from search.scorecard import ALL, Row, few, scorecard
+from search.scorecard import ALL, Report, Row, few, scorecard
 
 RANDOM_PLIES = 4
 """Random plies that a match's openings begin with: without them, equal players play equal games."""
@@ -130,11 +130,20 @@ def match_of(
 
 
 def scorecard_of(
-    run: Run, each: int = 1000, *, checkpoint: str = "last", simulations: int | None = None
+    run: Run,
+    each: int = 1000,
+    *,
+    checkpoint: str = "last",
+    simulations: int | None = None,
+    report: Report = lambda done, of: None,
 ) -> list[Row]:
-    """The scorecard of a run on connect four, `each` positions a class; nothing for runs of other games."""
+    """The scorecard of a run on connect four, `each` positions a class; nothing for runs of other games.
+
+    `report` is told how many positions of how many are done.
+    """
     set_threads(run.config.threads)
     game = game_of_run(run)
     if game is None or game.name != "connect_four":
         return []
-    return scorecard(run.agent_at(checkpoint, simulations), few(load_positions(), each))
+    agent = run.agent_at(checkpoint, simulations)
+    return scorecard(agent, few(load_positions(), each), report=report)

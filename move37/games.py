@@ -186,6 +186,13 @@ def tell_match(run: Path, against: str, match: Match, json: bool) -> None:
     print(f"{match.openings} different openings, each with both colours; {match.games} different games")
 
 
+def tell_progress(done: int, of: int) -> None:
+    """How far a scorecard is, in a terminal only, in a line that vanishes."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{done:,} of {of:,} positions" if done < of else "\r\x1b[K", end="", file=sys.stderr)
+        sys.stderr.flush()
+
+
 def scorecard_json(rows: Sequence[Row]) -> dict[str, Any]:
     """A scorecard as plain data, under its name; nothing where there is none."""
     plain = [

@@ -11,7 +11,7 @@ import numpy as np
 
 from envs.board.game import OPEN, OUTCOMES, Game, legal, outcome, play, to_play, value_of
 from envs.board.moves import illegal
-from envs.board.render import ansi
+from envs.board.render import LOOKS, Look, ansi
 from envs.rng import from_seeds
 from move37.errors import UserError
 from rollouts.agent import Agent
@@ -126,6 +126,14 @@ class Terminal:
     def draw(self, duel: Duel) -> None:
         self.say(ansi(duel.game, duel.state) if self.live else duel.game.board_text(duel.state))
 
+    def man(self, game: Game, seat: int) -> str:
+        """How the men of a seat are drawn."""
+        if not self.live:
+            return MEN[seat]
+        look = LOOKS.get(game.name, Look())
+        board, man = (";".join(map(str, colour)) for colour in (look.board, look.men[seat]))
+        return f"\x1b[48;2;{board}m\x1b[38;2;{man}m ● \x1b[0m"
+
     def lines(self, prompt: str) -> Iterator[str]:
         """What is typed, a line each, until the end of the input."""
         while True:
@@ -158,7 +166,7 @@ class Terminal:
 
 def converse(duel: Duel, terminal: Terminal) -> None:
     """Play the game to its end, or until the person leaves."""
-    mine, theirs = MEN[duel.seat], MEN[1 - duel.seat]
+    mine, theirs = (terminal.man(duel.game, seat) for seat in (duel.seat, 1 - duel.seat))
     terminal.say(f"{duel.game.title}: you are {mine} and move {SEATS[duel.seat]}, {duel.name} is {theirs}")
     while not duel.over:
         if duel.persons_turn:

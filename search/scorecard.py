@@ -8,7 +8,7 @@ wins, or how long it holds out, does not count.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +47,13 @@ class Row:
         return wilson_interval(self.mistakes, self.positions)
 
 
-def scorecard(agent: Agent, positions: Positions, seed: int = 0) -> list[Row]:
+Report = Callable[[int, int], None]
+"""Told how many positions of how many are done."""
+
+
+def scorecard(
+    agent: Agent, positions: Positions, seed: int = 0, report: Report = lambda done, of: None
+) -> list[Row]:
     """A row a class of `CLASSES` in which there are positions, and one over all.
 
     The agent plays its best move in each position, without a memory of others. Each has a generator of its
@@ -62,6 +68,7 @@ def scorecard(agent: Agent, positions: Positions, seed: int = 0) -> list[Row]:
             said = f"column {actions[slot] + 1} is full after {positions.moves[part][slot]}"
             raise ValueError(f"the player's move is not legal: {said}")
         mistaken[part] = np.sign(made) < np.sign(scores.max(axis=1))
+        report(part.start + len(made), len(mistaken))
     rows = [row(name, mistaken[positions.classes == k]) for k, name in enumerate(CLASSES)]
     return [one for one in [*rows, row(ALL, mistaken)] if one.positions]
 

@@ -41,39 +41,39 @@ def compute_book(
     save_seconds: float = 60.0,
     report: Callable[[str], None] = lambda line: None,
 ) -> Book:
-    """Score all positions of `stones` stones; save them to `path` (else `book_path`) every `save_seconds`.
+    """Score all positions of `stones` stones and save them to `path` (else to `book_path`).
 
-    The file is replaced whole each time; called again, it goes on with the positions that it still misses.
-    `report` is told at each save. Raises `ValueError` for more than `MOST_STONES`, and where the file is
+    Every `save_seconds` what there is goes to `path`.part, and `report` is told; called again, it goes on
+    there. Raises `ValueError` for more than `MOST_STONES`, and where the file is
     damaged or another book; `OSError` where it cannot be written.
     """
     if not 0 <= stones <= MOST_STONES:
         raise ValueError(f"a book of {stones} stones; it can have 0 to {MOST_STONES}")
     path = book_path(stones) if path is None else Path(path)
+    part = path.with_name(f"{path.name}.part")
     keys, mine, mask = _quiet_positions(stones).T
-    scores = _saved_scores(path, stones, keys)
+    scores = _saved_scores(path if path.exists() else part, stones, keys)
     solver, saved = Solver(table_megabytes), time.monotonic()
     path.parent.mkdir(parents=True, exist_ok=True)
-    while len(scores) < len(keys) or not path.exists():
+    while len(scores) < len(keys):
         some = slice(len(scores), len(scores) + CHUNK)
         scores = np.concatenate([scores, solver.score(mine[some], mask[some])])
-        if time.monotonic() - saved >= save_seconds or len(scores) == len(keys):
-            _save(path, stones, keys, scores)
+        if time.monotonic() - saved >= save_seconds:
+            _save(part, stones, keys, scores)
             report(f"{len(scores)} of {len(keys)} positions")
             saved = time.monotonic()
+    if not path.exists():
+        _save(path, stones, keys, scores)
+        part.unlink(missing_ok=True)
     return Book(stones, keys, scores)
 
 
 def load_book(path: Path | str | None = None, stones: int = STONES) -> Book:
     """A book that `compute_book` finished, from `path` or else from the user's cache.
 
-    Raises `FileNotFoundError` where there is none, `ValueError` where it is damaged or not finished.
+    Raises `FileNotFoundError` where there is none, `ValueError` where it is damaged.
     """
-    path = book_path(stones) if path is None else Path(path)
-    stones, keys, scores = _load(path)
-    if len(scores) < len(keys):
-        raise ValueError(f"{path}: not finished, {len(scores)} of {len(keys)} positions: compute it further")
-    return Book(stones, keys, scores)
+    return Book(*_load(book_path(stones) if path is None else Path(path)))
 
 
 @kernel

@@ -3,6 +3,7 @@
 import inspect
 import io
 import json
+import subprocess
 import sys
 import time
 
@@ -54,6 +55,17 @@ def run(tmp_path_factory):
     """A tiny run on tic-tac-toe that was measured against a random player."""
     config = TRAIN | {"evaluate": {"every": 64, "episodes": 6, "against": "random"}}
     return move37.train(config, out=tmp_path_factory.mktemp("play") / "run")
+
+
+@pytest.mark.parametrize("name", ["perft", "play", "moments", "eval"])
+def test_help_has_an_example_and_is_light(name):
+    heavy = "{'torch', 'numpy', 'numba', 'rich', 'gymnasium', 'envs'}"
+    code = f"from move37.cli import main; main(['{name}', '--help'])"
+    check = f"import sys; {code}; assert not {heavy} & set(sys.modules)"
+    said = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout
+    assert f"Example: move37 {name}" in said
+    assert "--json" in said
+    assert "--debug" in said
 
 
 # -- perft -------------------------------------------------------------------------------------------------

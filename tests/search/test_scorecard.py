@@ -123,8 +123,10 @@ def test_the_batch_changes_nothing_and_the_seed_names_the_chance(positions, monk
     other = scorecard(Known(positions, anything), positions, seed=1)
     agent = Known(positions, anything)
     monkeypatch.setattr(module, "BATCH", 7)
-    assert scorecard(agent, positions) == at_once != other
+    told = []
+    assert scorecard(agent, positions, report=lambda *counts: told.append(counts)) == at_once != other
     assert agent.batches == [7] * 8 + [4]
+    assert told == [(done, 60) for done in (7, 14, 21, 28, 35, 42, 49, 56, 60)]
 
 
 def test_an_illegal_move_is_told_with_its_position(positions):
