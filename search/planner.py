@@ -67,8 +67,9 @@ class Planner(Agent):
 
     Decisions carry `policy` (float32 `[n, actions]`: what the search would have the network say), `value`
     (float32 `[n]`), `full` (bool `[n]`: whether the search was a full one) and `moment` (float32 `[n, 5]`,
-    see `moments`); with `resign` also `resigned` (int8 `[n]`: PLAYING, RESIGNS by this decision, or RESIGNED
-    before) and `control` (bool `[n]`). Raises `ValueError` for spaces of no board game, `OptionError` for
+    see `moments`); with `explore=False` also `visits` (int32), `q` and `prior` (float32), `[n, actions]` each;
+    with `resign` also `resigned` (int8 `[n]`: PLAYING, RESIGNS by this decision, or RESIGNED before) and
+    `control` (bool `[n]`). Raises `ValueError` for spaces of no board game, `OptionError` for
     options out of range.
     """
 
@@ -110,7 +111,9 @@ class Planner(Agent):
         full = np.ones(count, bool)
         if not explore:
             found = self.search.run(states, rng, self.eval_simulations)
-            return self._decide(found, found.best, full)
+            decision = self._decide(found, found.best, full)
+            told = {"visits": found.visits, "q": found.q, "prior": found.prior}
+            return Decision(decision.actions, fields={**decision.fields, **told})
         simulations = np.full(count, self.search_options.simulations)
         if self.fast is not None:
             full = uniform(rng) >= self.fast.share

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from envs.board.batch import observe_states
 from envs.board.game import OPEN, Game, outcome, play
 from rollouts.agent import Agent
-
-if TYPE_CHECKING:
-    from search.planner import Planner
 
 TOLD = ("scores", "visits", "q", "prior")
 """What an agent's `Decision` may say of every move, `[n, actions]`, the most telling first."""
@@ -46,11 +42,6 @@ def think(agent: Agent, game: Game, state: np.ndarray, rng: np.ndarray, plies: i
 
 def ask(agent: Agent, game: Game, state: np.ndarray, rng: np.ndarray) -> Thought:
     """The same without a line."""
-    if hasattr(agent, "eval_simulations"):  # its decisions carry what is learned from, not what it saw
-        planner = cast("Planner", agent)
-        found = planner.search.run(state[None], rng, planner.eval_simulations)
-        moves = {"visits": found.visits[0], "q": found.q[0], "prior": found.prior[0]}
-        return Thought(int(found.best[0]), float(found.value[0]), moves)
     obs = observe_states(game, state[None])
     decision = agent.act(obs, rng=rng, first=np.array([True]), explore=False)
     fields = decision.fields

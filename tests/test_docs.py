@@ -26,7 +26,7 @@ from search.planner import Fast, Resign, Temperature
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", *DOCS.glob("*.md")])
-PACKAGES = ("agents", "envs", "rollouts", "move37")
+PACKAGES = ("agents", "envs", "rollouts", "search", "move37")
 REQUIRED = "required"
 Table = list[dict[str, str]]
 
