@@ -38,6 +38,8 @@ class BatchEnv(VectorEnv):
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012
     parts: tuple[str, ...] = ()
     seats: int = 1
+    slots_per_game: int = 1
+    """Slots that share a game of simultaneous moves, one for each agent; `n` is a multiple of it."""
     can_save: bool = False
 
     def reset(

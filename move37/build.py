@@ -52,7 +52,7 @@ def build(config: Config, origin: Origin) -> Parts:
         learner = kind(*spaces, seed=config.seed, device=device, **config.agent.options)
     with told(origin, "reward"):
         reward = Reward(reward_terms(config), env.parts)
-    sampler = _fleet(config, origin) if workers else Sampler(env, seed=config.seed)
+    sampler = _fleet(config, origin, env.slots_per_game) if workers else Sampler(env, seed=config.seed)
     return Parts(learner, reward, sampler, env)
 
 
@@ -113,12 +113,12 @@ def told(origin: Origin, section: str) -> Iterator[None]:
         raise UserError(f"{place}: {said}") from error
 
 
-def _fleet(config: Config, origin: Origin) -> Fleet:
-    """The workers of `sampler.workers`, on Ray."""
+def _fleet(config: Config, origin: Origin, together: int) -> Fleet:
+    """The workers of `sampler.workers`, on Ray; `together` slots make a game."""
     workers, n = config.sampler.workers, config.env.n
-    if n % workers:
-        place = origin.place("sampler", "", "workers")
-        raise UserError(f"{place}: {n} slots (env.n) cannot be shared out evenly to {workers} workers")
+    if n % (workers * together):
+        place, whole = origin.place("sampler", "", "workers"), f", games of {together} whole" * (together > 1)
+        raise UserError(f"{place}: {n} slots (env.n) cannot be shared out evenly to {workers} workers{whole}")
     _start_ray(config.cluster.address, workers, origin)
     with told(origin, "env"):
         return Fleet({"id": config.env.id, **config.env.options}, n=n, workers=workers, seed=config.seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,12 @@ LONGEST = 100_000
 """Steps after which an episode is cut: some games neither are lost nor ever end."""
 
 
+def slots_for(env: BatchEnv, episodes: int) -> int:
+    """How many slots an evaluation steps at once, of an environment like `env`: whole games."""
+    games = -(-min(episodes, SLOTS) // env.slots_per_game)
+    return games * env.slots_per_game
+
+
 def evaluate(
     agent: Agent, env: BatchEnv, *, episodes: int, explore: bool = False, seed: int = SEED
 ) -> dict[str, Any]:
@@ -28,10 +35,14 @@ def evaluate(
     `episodes`, `returns` (a list, one an episode, in the order of their seeds), `mean_length`, and `success`
     (a share) where the environment knows it. An episode counts as it stands after `LONGEST` steps.
 
-    Where a game has several seats the agent holds them all (`self_play`), and returns are the first seat's.
+    Where a game has a slot for each agent, the number of episodes is rounded up to whole games. Where a game
+    has several seats the agent holds them all (`self_play`), and returns are the first seat's.
     """
     sampler = Sampler(env, seed=seed, longest=LONGEST)
-    rollout = sampler.collect(agent, episodes=episodes, explore=explore, keep_obs=False)
+    together = env.slots_per_game
+    episodes = -(-episodes // together) * together
+    play = partial(sampler.collect, agent, explore=explore, keep_obs=False)
+    rollout = play(episodes=episodes, group_size=together)
     order = np.argsort(rollout.ended["episode"])  # not that of finishing: so agents can be paired
     ended = {name: np.asarray(column)[order] for name, column in rollout.ended.items()}
     returns = ended["return"].astype(np.float64)

@@ -16,7 +16,7 @@ from move37.build import WRONG, build, make_env, told
 from move37.config import Config, load_config, make_config
 from move37.disk import told_of_disk
 from move37.errors import UserError, command, in_one_line
-from move37.evaluate import SLOTS, evaluate
+from move37.evaluate import evaluate, slots_for
 from move37.guard import interruptible, told_of_failure, told_of_input, without_games
 from move37.logs import METRICS, MetricsLog, read_metrics
 from move37.observer import Observer
@@ -241,7 +241,7 @@ class Session:
     def _play_episodes(self, actor: Agent) -> tuple[dict[str, float], float | None]:
         """Whole fresh episodes: what they tell, and what the best has most of (None: it is the newest)."""
         wanted = self.config.evaluate
-        env = make_env(self.config, min(wanted.episodes, SLOTS), self.origin)
+        env = make_env(self.config, slots_for(self.parts.env, wanted.episodes), self.origin)
         try:
             result = evaluate(actor, env, episodes=wanted.episodes, explore=wanted.explore)
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -184,11 +184,13 @@ class Run:
         `n` is how many are played at once, `simulations` as in `agent_at`.
         """
         from move37.build import set_threads
-        from move37.evaluate import SEED, SLOTS, evaluate
+        from move37.evaluate import SEED, evaluate, slots_for
 
         set_threads(self.config.threads)
         agent = self.agent_at(checkpoint, simulations)
-        env = self.make_env(n or min(episodes, SLOTS))
+        with closing(self.make_env(1)) as one:
+            slots = slots_for(one, episodes)
+        env = self.make_env(n or slots)
         try:
             return evaluate(
                 agent,

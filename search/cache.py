@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from envs.board.game import Game
-from envs.kernels import kernel
-from search.tree import set_evaluation
+from search.tree import lean_kernel, set_evaluation
 
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 FOLD = np.uint64(32)
@@ -16,7 +15,8 @@ FOLD = np.uint64(32)
 
 class Cache(NamedTuple):
     """`C` places (a power of two, or 0). A place is free where its words are all 0: no game is in that state
-    after a move, and a first position that fills no word is not kept."""
+    after a move, and a first position that fills no word is not kept.
+    """
 
     words: np.ndarray
     """uint64 `[C, words]`: the whole state."""
@@ -36,7 +36,7 @@ def make_cache(game: Game, places: int) -> Cache:
     )
 
 
-@kernel
+@lean_kernel
 def place(cache, state):  # type: ignore[no-untyped-def]
     """Where a state would lie."""
     key = np.uint64(0)
@@ -46,7 +46,7 @@ def place(cache, state):  # type: ignore[no-untyped-def]
     return np.int64(key & np.uint64(len(cache.words) - 1))
 
 
-@kernel
+@lean_kernel
 def look_up(cache, tree, node):  # type: ignore[no-untyped-def]
     """Give a node the evaluation that is kept of its state; False where there is none."""
     if len(cache.words) == 0:
@@ -63,15 +63,17 @@ def look_up(cache, tree, node):  # type: ignore[no-untyped-def]
     return True
 
 
-@kernel
-def store(cache, states, leaf, rows, logits, values):  # type: ignore[no-untyped-def]
-    """Keep what was said of the leaves in `rows` (row `b · leaves + j`), in place of what lay there."""
-    leaves = len(leaf) // len(states)
-    for i in range(len(rows)):
-        state = states[rows[i] // leaves, leaf[rows[i]]]
+@lean_kernel
+def store(cache, states, work):  # type: ignore[no-untyped-def]
+    """Keep what was said of the leaves of a round, in place of what lay there."""
+    leaves = len(work.leaf) // len(states)
+    for row in range(len(work.leaf)):
+        if work.leaf[row] < 0 or work.place[row] < 0:
+            continue
+        state, said = states[row // leaves, work.leaf[row]], work.place[row]
         at = place(cache, state)
         for k in range(len(state)):
             cache.words[at, k] = state[k]
-        for k in range(logits.shape[1]):
-            cache.logits[at, k] = logits[i, k]
-        cache.values[at] = values[i]
+        for k in range(cache.logits.shape[1]):
+            cache.logits[at, k] = work.logits[said, k]
+        cache.values[at] = work.values[said]

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.kernels import kernel
 from envs.rng import next_float
-from search.tree import LOST, NONE, ROOT, UNKNOWN, exact_value, proven_edge
+from search.tree import LOST, ROOT, lean_kernel
 
 PUCT, GUMBEL = 0, 1
+LEAST_PRIOR = np.float32(np.finfo(np.float32).tiny)
+LEAST_RANGE = np.float32(1e-8)
 
 
 class Settings(NamedTuple):
@@ -20,110 +21,99 @@ class Settings(NamedTuple):
 
     rule: int
     exact: bool
-    c_puct: float
-    c_base: float
-    fpu_reduction: float
-    value_scale: float
-    visit_offset: float
+    c_puct: np.float32
+    c_base: np.float32
+    fpu_reduction: np.float32
+    value_scale: np.float32
+    visit_offset: np.float32
     rescale: bool
 
 
-@kernel
-def edge_count(tree, node, k):  # type: ignore[no-untyped-def]
-    """Visits of an edge, with those that are still being evaluated (Liu et al., 2020: WU-UCT)."""
-    child = tree.edges[node, k].child
-    waiting = 0 if child == NONE else np.int64(tree.nodes[child].waiting)
-    return tree.edges[node, k].visits + waiting
-
-
-@kernel
-def edge_q(tree, node, k, unvisited):  # type: ignore[no-untyped-def]
+@lean_kernel
+def edge_q(edge, unvisited):  # type: ignore[no-untyped-def]
     """The mean value of a move, for who makes it; exact where proven, `unvisited` where nothing is known."""
-    known = proven_edge(tree, node, k)
-    if known != UNKNOWN:
-        return np.float32(exact_value(known))
-    visits = tree.edges[node, k].visits
-    return tree.edges[node, k].value / np.float32(visits) if visits else np.float32(unvisited)
+    q = edge.value / np.float32(max(edge.visits, 1))
+    return q if edge.visits else unvisited
 
 
-@kernel
-def node_q(tree, node):  # type: ignore[no-untyped-def]
-    """The mean of all values of a node, its own evaluation among them."""
-    total, visits = np.float32(0.0), 0
-    for k in range(tree.nodes[node].count):
-        total += tree.edges[node, k].value
-        visits += tree.edges[node, k].visits
-    return (total + tree.nodes[node].value) / np.float32(visits + 1)
+@lean_kernel
+def choose(tree, index, settings, work, rng, b):  # type: ignore[no-untyped-def]
+    """The edge that a descent in tree `b` takes at a node; among equals, one by lot."""
+    scores = work.scores[b]
+    if settings.rule == PUCT:
+        puct_scores(tree, index, settings, scores)
+    elif index == ROOT:
+        halving_scores(tree, settings, scores, work.gumbels[b], work.schedule[b, work.done[b]])
+    else:
+        gumbel_scores(tree, index, settings, scores)
+    highest, best, ties = np.float32(-np.inf), 0, 0
+    for k in range(tree.nodes[index].count):
+        highest = max(highest, scores[k])
+    for k in range(tree.nodes[index].count):
+        if scores[k] == highest:
+            ties += 1
+            if ties == 1 or next_float(rng, b) * ties < 1.0:
+                best = k
+    return best
 
 
-@kernel
-def choose_puct(tree, node, settings, rng, b):  # type: ignore[no-untyped-def]
-    """The edge of highest Q + c · P · √N / (1 + n), ties by lot.
+@lean_kernel
+def puct_scores(tree, index, settings, scores):  # type: ignore[no-untyped-def]
+    """Q + c · P · √N / (1 + n); N and n count what is still being evaluated, too.
 
     `c = c_puct + log((N + c_base + 1) / c_base)`. A move that was never tried counts as the node's mean less
     `fpu_reduction · √(policy already tried)`; at the root without the reduction (KataGo). Moves that are
     proven lost are left out: a node where all are is proven itself.
     """
-    total = tree.nodes[node].visits + tree.nodes[node].waiting
-    tried = np.float32(0.0)
-    for k in range(tree.nodes[node].count):
-        if tree.edges[node, k].visits:
-            tried += tree.edges[node, k].prior
-    reduction = 0.0 if node == ROOT else settings.fpu_reduction
-    unvisited = node_q(tree, node) - reduction * math.sqrt(tried)
-    c = settings.c_puct + math.log((total + settings.c_base + 1) / settings.c_base)
-    scale = c * math.sqrt(max(total, 1))
-    best, best_score, ties = 0, -np.inf, 0
-    for k in range(tree.nodes[node].count):
-        if settings.exact and proven_edge(tree, node, k) == LOST:
-            continue
-        q = edge_q(tree, node, k, unvisited)
-        score = q + scale * tree.edges[node, k].prior / (1 + edge_count(tree, node, k))
-        if score > best_score:
-            best, best_score, ties = k, score, 1
-        elif score == best_score:
-            ties += 1
-            if next_float(rng, b) * ties < 1.0:
-                best = k
-    return best
+    node = tree.nodes[index]
+    visits = np.float32(node.begun)
+    c = settings.c_puct + math.log((visits + settings.c_base + np.float32(1)) / settings.c_base)
+    scale = c * math.sqrt(visits)
+    unvisited = node.total / np.float32(node.visits)
+    if index != ROOT:
+        unvisited -= settings.fpu_reduction * math.sqrt(node.tried)
+    for k in range(node.count):
+        edge = tree.edges[index, k]
+        score = edge_q(edge, unvisited) + scale * edge.prior / np.float32(1 + edge.begun)
+        scores[k] = score if edge.proven != LOST else np.float32(-np.inf)
 
 
 # -- Gumbel ------------------------------------------------------------------------------------------------
 
 
-@kernel
-def improved_scores(tree, node, settings, scores):  # type: ignore[no-untyped-def]
+@lean_kernel
+def improved_scores(tree, index, settings, scores):  # type: ignore[no-untyped-def]
     """Write logits + σ(completed Q) of every edge into `scores` (sections 3 and 4, and appendix D).
 
     Moves without a visit get the mixed value: the node's own evaluation, weighed against the prior-weighted
     mean of the moves that have some.
     """
-    count = tree.nodes[node].count
+    node = tree.nodes[index]
     visits, most, tried, weighted = 0, 0, np.float32(0.0), np.float32(0.0)
-    for k in range(count):
-        n = tree.edges[node, k].visits
-        visits += n
-        most = max(most, n)
-        if n:
-            prior = max(tree.edges[node, k].prior, np.float32(1.1754944e-38))
+    for k in range(node.count):
+        edge = tree.edges[index, k]
+        visits, most = visits + edge.visits, max(most, edge.visits)
+        if edge.visits:
+            prior = max(edge.prior, LEAST_PRIOR)
             tried += prior
-            weighted += prior * edge_q(tree, node, k, 0.0)
-    mixed = tree.nodes[node].value
+            weighted += prior * edge_q(edge, np.float32(0.0))
+    mixed = node.value
     if visits:
-        mixed = (mixed + visits * (weighted / tried)) / np.float32(visits + 1)
-    low, high = np.float32(np.inf), np.float32(-np.inf)
-    for k in range(count):
-        scores[k] = edge_q(tree, node, k, mixed)
+        mixed = (mixed + np.float32(visits) * (weighted / tried)) / np.float32(visits + 1)
+    low, high = mixed, mixed
+    if node.count == len(scores):  # illegal moves count as moves without a visit, as in mctx
+        low, high = np.float32(np.inf), np.float32(-np.inf)
+    for k in range(node.count):
+        scores[k] = edge_q(tree.edges[index, k], mixed)
         low, high = min(low, scores[k]), max(high, scores[k])
-    scale = settings.value_scale * (settings.visit_offset + most)
-    for k in range(count):
-        q = scores[k]
-        if settings.rescale:
-            q = (q - low) / max(high - low, np.float32(1e-8))
-        scores[k] = scale * q + math.log(max(tree.edges[node, k].prior, np.float32(1e-37)))
+    scale, shift = settings.value_scale * (settings.visit_offset + np.float32(most)), np.float32(0.0)
+    if settings.rescale:
+        scale, shift = scale / max(high - low, LEAST_RANGE), low
+    for k in range(node.count):
+        scores[k] = scale * (scores[k] - shift) + math.log(max(tree.edges[index, k].prior, LEAST_PRIOR))
 
 
-@kernel
+@lean_kernel
 def softmax(scores, count):  # type: ignore[no-untyped-def]
     """`scores[:count]` as probabilities, in place."""
     highest, total = scores[0], np.float32(0.0)
@@ -136,34 +126,25 @@ def softmax(scores, count):  # type: ignore[no-untyped-def]
         scores[k] /= total
 
 
-@kernel
-def choose_gumbel(tree, node, settings, scores):  # type: ignore[no-untyped-def]
-    """Below the root: the edge that the improved policy would most have next (section 5, eq. 14)."""
-    count, total = tree.nodes[node].count, 0
-    improved_scores(tree, node, settings, scores)
-    softmax(scores, count)
-    for k in range(count):
-        total += edge_count(tree, node, k)
-    best, best_score = 0, -np.inf
-    for k in range(count):
-        if settings.exact and proven_edge(tree, node, k) == LOST:
-            continue
-        score = scores[k] - edge_count(tree, node, k) / np.float32(1 + total)
-        if score > best_score:
-            best, best_score = k, score
-    return best
+@lean_kernel
+def gumbel_scores(tree, index, settings, scores):  # type: ignore[no-untyped-def]
+    """Below the root: what the improved policy would have, less what it has had (section 5, eq. 14)."""
+    node = tree.nodes[index]
+    improved_scores(tree, index, settings, scores)
+    softmax(scores, node.count)
+    for k in range(node.count):
+        edge = tree.edges[index, k]
+        score = scores[k] - np.float32(edge.begun) / np.float32(node.begun)
+        scores[k] = score if edge.proven != LOST else np.float32(-np.inf)
 
 
-@kernel
-def choose_gumbel_root(tree, settings, scores, gumbels, considered):  # type: ignore[no-untyped-def]
-    """At the root: the best of the moves that have had `considered` visits (sequential halving, section 2)."""
+@lean_kernel
+def halving_scores(tree, settings, scores, gumbels, considered):  # type: ignore[no-untyped-def]
+    """At the root: only moves that have had `considered` visits (sequential halving, section 2)."""
     improved_scores(tree, ROOT, settings, scores)
-    best, best_score = NONE, -np.inf
     for k in range(tree.nodes[ROOT].count):
-        score = scores[k] + gumbels[k]
-        if edge_count(tree, ROOT, k) == considered and score > best_score:
-            best, best_score = k, score
-    return best
+        fit = tree.edges[ROOT, k].begun == considered
+        scores[k] = scores[k] + gumbels[k] if fit else np.float32(-np.inf)
 
 
 @lru_cache(maxsize=4096)

@@ -16,6 +16,7 @@ from agents.random import Random
 from envs.base import BatchEnv
 from envs.options import OptionError
 from envs.zoo import SeatedGames, SharedGames
+from move37.errors import UserError
 from rollouts.sampler import Sampler
 from tests.envs.test_gym import assert_plain
 from tests.envs.zoo_toys import Beacons, Gifts, Relay
@@ -557,3 +558,21 @@ def test_ppo_learns_to_hand_a_bit_on(tmp_path):
     game = {"id": f"{TOYS}Relay", "n": 32, "per_agent": True}
     run = train(tmp_path, game, 8_000, lr=1e-2, n_steps=16)
     assert mean_return(run.agent, envs.make(**game), 64, explore=False) == 1.0
+
+
+def test_runs_with_a_slot_an_agent_are_evaluated_and_shared_out_by_whole_games(tmp_path):
+    config = {
+        "env": {"id": "tests.envs.zoo_toys:Beacons", "n": 12},
+        "agent": {"kind": "ppo", "n_steps": 16},
+        "budget": {"env_steps": 400},
+        "evaluate": {"every": 200, "episodes": 10},
+    }
+    together = envs.make("tests.envs.zoo_toys:Beacons", 12).slots_per_game
+    assert together > 1
+    run = move37.train(config, out=tmp_path / "run")
+    assert "eval/return" in run.metrics()[-1]
+    episodes = run.evaluate(episodes=7)["episodes"]
+    assert 7 <= episodes < 7 + together
+    assert episodes % together == 0
+    with pytest.raises(UserError, match=r"games of \d whole"):
+        move37.train({**config, "sampler": {"workers": 12}}, out=tmp_path / "workers")
