@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -67,7 +68,7 @@ class Planner(Agent):
 
     Decisions carry `policy` (float32 `[n, actions]`: what the search would have the network say), `value`
     (float32 `[n]`), `full` (bool `[n]`: whether the search was a full one) and `moment` (float32 `[n, 5]`,
-    see `moments`); with `explore=False` also `visits` (int32), `q` and `prior` (float32), `[n, actions]` each;
+    see `moments`); with `explore=False` also `visits` (int32), `q` and `prior` (float32), `[n, actions]`;
     with `resign` also `resigned` (int8 `[n]`: PLAYING, RESIGNS by this decision, or RESIGNED before) and
     `control` (bool `[n]`). Raises `ValueError` for spaces of no board game, `OptionError` for
     options out of range.
@@ -110,10 +111,10 @@ class Planner(Agent):
         count = len(states)
         full = np.ones(count, bool)
         if not explore:
-            found = self.search.run(states, rng, self.eval_simulations)
+            found = self.search.run(states, rng, self.eval_simulations, kept=memory, first=first)
             decision = self._decide(found, found.best, full)
             told = {"visits": found.visits, "q": found.q, "prior": found.prior}
-            return Decision(decision.actions, fields={**decision.fields, **told})
+            return replace(decision, fields={**decision.fields, **told})
         simulations = np.full(count, self.search_options.simulations)
         if self.fast is not None:
             full = uniform(rng) >= self.fast.share
@@ -121,7 +122,7 @@ class Planner(Agent):
         if kept is not None:
             full &= kept["control"] | ~kept["resigned"]
         simulations = np.where(full, simulations, (self.fast or Fast()).simulations)
-        found = self.search.run(states, rng, simulations, noisy=full)
+        found = self.search.run(states, rng, simulations, noisy=full, kept=memory, first=first)
         if self.search_options.rule == "gumbel":  # whose noise is in the choice already
             return self._decide(found, found.best, full, kept)
         return self._decide(found, self._draw(found, states, uniform(rng)), full, kept)
@@ -154,13 +155,14 @@ class Planner(Agent):
     ) -> Decision:
         fields = {"policy": found.policy, "value": found.value, "full": full, "moment": moments(found)}
         if kept is None or self.resign is None:
-            return Decision(actions, fields=fields)
+            return Decision(actions, found.kept, fields)
         lost = found.value < -self.resign.below
         fields["resigned"] = np.where(kept["resigned"], RESIGNED, np.where(lost, RESIGNS, PLAYING)).astype(
             np.int8
         )
         fields["control"] = kept["control"]
-        return Decision(actions, kept | {"resigned": kept["resigned"] | lost}, fields)
+        memory = {**kept, "resigned": kept["resigned"] | lost, **(found.kept or {})}
+        return Decision(actions, memory, fields)
 
     def refresh(self) -> None:
         """The network has learned: the search uses it as it is now."""
