@@ -2,8 +2,8 @@
 
 Each round is two calls for all games: the evaluator (one batch of all leaves), and `search.rounds.advance`
 (in every tree: take in what the evaluator said, hand it up, and go down to the next leaf by the rules of
-`search.rules`). What needs no evaluation, an end of a game, a proven node or a cached position, is backed up
-on the way and never enters the batch.
+`search.rules`). What needs no evaluation, an end of a game, a proven node or a cached position, never enters
+the batch.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from envs.rng import uniform
 from search.cache import Cache, make_cache, store
 from search.noise import mix_dirichlet
 from search.reuse import Kept, as_kept, as_trees, graft
-from search.rounds import Round, advance, improve_roots
+from search.rounds import Round, advance, advance_all, improve_roots, pack
 from search.rules import GUMBEL, PUCT, Settings, halving_schedule
 from search.tree import DRAWN, LOST, NODE, NONE, ROOT, UNKNOWN, Trees, make_trees
 
+SHARE = 64
+"""Games that a thread should have at least: for fewer, it takes longer to wake it."""
 KEPT = 2
 """With `reuse`: a tree may keep so many times the nodes that a search adds; a larger one begins afresh."""
 Evaluator = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -194,12 +196,21 @@ class Search:
         """So many descents in each tree (int `[B]`)."""
         work.left[:], work.done[:] = descents, 0
         planes = work.planes.reshape(-1, *self.game.shape, len(self.game.planes))
-        rules, workers = (self.game.code, self.settings, rng, self.cache), numba.get_num_threads()
-        while asked := advance(trees, *rules, work, workers):
+        while asked := self._advance(trees, rng, work):
             work.logits[:asked], work.values[:asked] = self.evaluator(planes[:asked])
             self.evaluated += asked
             if len(self.cache.words):
                 store(self.cache, trees.states, work)
+
+    def _advance(self, trees: Trees, rng: np.ndarray, work: Round) -> int:
+        """Go on in every tree until it waits for evaluations; returns how many `work.planes` are wanted."""
+        rules = (self.game.code, self.settings, rng, self.cache)
+        workers = min(numba.get_num_threads(), len(work.left) // SHARE)
+        if workers > 1:
+            advance_all(trees, *rules, work, workers)
+        else:
+            advance(trees, *rules, work, 0, 1)
+        return pack(work)
 
     def _add_noise(
         self, trees: Trees, rng: np.ndarray, work: Round, noisy: np.ndarray, simulations: np.ndarray

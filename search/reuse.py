@@ -46,11 +46,8 @@ def graft_all(old, new, states, wanted, descents):  # type: ignore[no-untyped-de
     place = np.empty(old.nodes.shape[1], np.int64)
     for b in range(len(states)):
         if wanted[b]:
-            one, other = (
-                Tree(old.states[b], old.nodes[b], old.edges[b]),
-                Tree(new.states[b], new.nodes[b], new.edges[b]),
-            )
-            graft_one(one, other, states[b], descents[b], place)
+            tree = Tree(new.states[b], new.nodes[b], new.edges[b])
+            graft_one(Tree(old.states[b], old.nodes[b], old.edges[b]), tree, states[b], descents[b], place)
 
 
 @lean_kernel

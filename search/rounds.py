@@ -50,16 +50,15 @@ def tree_of(trees, b):  # type: ignore[no-untyped-def]
 
 
 @kernel(parallel=True)
-def advance(trees, code, settings, rng, cache, work, workers):  # type: ignore[no-untyped-def]
-    """Take in what was said of the leaves, and go down for others; returns how many are to be evaluated."""
+def advance_all(trees, code, settings, rng, cache, work, workers):  # type: ignore[no-untyped-def]
+    """`advance` in every tree, shared out among so many threads."""
     for w in prange(workers):
-        advance_share(trees, code, settings, rng, cache, work, np.int64(w), workers)
-    return pack(work)
+        advance(trees, code, settings, rng, cache, work, np.int64(w), workers)
 
 
 @lean_kernel
-def advance_share(trees, code, settings, rng, cache, work, first, step):  # type: ignore[no-untyped-def]
-    """The same in the trees `first`, `first + step`, …"""
+def advance(trees, code, settings, rng, cache, work, first, step):  # type: ignore[no-untyped-def]
+    """Take in what was said of the leaves, and find the next ones, in the trees `first`, `first + step`, …"""
     for b in range(first, len(work.left), step):
         tree, again = tree_of(trees, b), True
         while again:

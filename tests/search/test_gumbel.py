@@ -149,7 +149,10 @@ def test_gumbel_is_mctxs(name, simulations, considered, rescale, monkeypatch):
     np.testing.assert_allclose(found.value, value, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [pytest.param("tic_tac_toe", marks=pytest.mark.slow), "connect_four", NIM])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("tic_tac_toe", "connect_four")]
+
+
+@pytest.mark.parametrize("name", [*SLOW, NIM])
 def test_puct_is_mctxs(name):
     """With the value of untried moves put as we put it."""
     game, states, table = table_of(name)

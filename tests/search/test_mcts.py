@@ -11,6 +11,7 @@ from envs.board import load
 from envs.board.game import OPEN, outcome, value_of
 from envs.board.moves import play_moves
 from envs.rng import from_seeds
+from search import mcts
 from search.mcts import Search, SearchOptions
 from search.tree import DRAWN, LOST, ROOT, UNKNOWN, WON
 from tests.envs.nim import NIM
@@ -100,6 +101,7 @@ def test_a_game_is_searched_alike_in_any_batch_by_any_threads(way, monkeypatch):
         assert_same(found, alone, slice(b, b + 1))
     _, again = run(game, states, simulations=60, noisy=noisy, cache=1 << 12, **WAYS[way])
     assert_same(found, again)
+    monkeypatch.setattr(mcts, "SHARE", 1)
     monkeypatch.setattr(numba, "get_num_threads", lambda: 3)
     _, shared = run(game, states, simulations=60, noisy=noisy, **WAYS[way])
     assert_same(found, shared)
