@@ -19,6 +19,7 @@ from rollouts.rollout import Rollout
 from search.gate import Gate, GateOptions
 from search.planner import RESIGNED, RESIGNS, Planner
 from search.replay import Batch, Positions
+from search.tree import UNKNOWN
 
 KEPT_MOMENTS = 100
 
@@ -58,7 +59,8 @@ class AlphaZero(Learner):
     * `resign`: see `search.planner.Resign`.
     * `gate`: see `Gate`; without one, self-play is by the newest network.
 
-    Raises `OptionError` for options out of range and `ValueError` for spaces of no board game.
+    The value learns how the game ended, or how it must have ended from the next position that the search had
+    proven. Raises `OptionError` for options out of range and `ValueError` for spaces of no board game.
     """
 
     actor: Planner
@@ -153,7 +155,8 @@ class AlphaZero(Learner):
         kept = np.flatnonzero(over & whole[place] & ~given_up)
         gave_up = over & (rows["resigned"] == RESIGNS) & rows["control"]
         self.resigned += np.array([gave_up.sum(), (results[gave_up] > -1).sum()])
-        values = (1 - self.bootstrap) * results[kept] + self.bootstrap * rows["value"][kept]
+        results = _settled(rows, results)[kept]
+        values = (1 - self.bootstrap) * results + self.bootstrap * rows["value"][kept]
         names = {"states": rows["state"], "policies": rows["policy"], "weights": rows["full"]}
         self.positions.add(values=values, **{name: column[kept] for name, column in names.items()})
         self.pending = {name: column[~over] for name, column in rows.items()}
@@ -274,7 +277,26 @@ def _rows(rollout: Rollout) -> dict[str, np.ndarray]:
         "episode": rollout.episode[valid],
         "policy": fields["policy"][valid],
         "value": fields["value"][valid],
+        "proven": fields["proven"][valid],
         "full": fields["full"][valid].astype(np.float32),
         "resigned": fields.get("resigned", nobody)[valid],
         "control": fields.get("control", nobody)[valid].astype(bool),
     }
+
+
+def _settled(rows: Mapping[str, np.ndarray], results: np.ndarray) -> np.ndarray:
+    """What each row's mover got in the end, `[rows]`, or by what the search proved on the way.
+
+    Once a search has proven a position, the game's result under perfect play is known: what was played from
+    there on, by chance or in haste, tells nothing more. Rows of a game are in the order of its plies.
+    """
+    order = np.argsort(rows["episode"], kind="stable")
+    episode, seat = rows["episode"][order], rows["seat"][order]
+    places = np.arange(len(order))
+    proven = np.where(rows["proven"][order] != UNKNOWN, places, len(order) - 1)
+    after = np.minimum.accumulate(proven[::-1])[::-1]  # the next proven row, or the last of all rows
+    known = (rows["proven"][order][after] != UNKNOWN) & (episode[after] == episode)
+    proved = np.where(seat[after] == seat, 1, -1) * rows["value"][order][after]
+    settled = np.empty_like(results)
+    settled[order] = np.where(known, proved, results[order])
+    return settled

@@ -67,11 +67,11 @@ class Planner(Agent):
     `eval_simulations`.
 
     Decisions carry `policy` (float32 `[n, actions]`: what the search would have the network say), `value`
-    (float32 `[n]`), `full` (bool `[n]`: whether the search was a full one) and `moment` (float32 `[n, 5]`,
-    see `moments`); with `explore=False` also `visits` (int32), `q` and `prior` (float32), `[n, actions]`;
-    with `resign` also `resigned` (int8 `[n]`: PLAYING, RESIGNS by this decision, or RESIGNED before) and
-    `control` (bool `[n]`). Raises `ValueError` for spaces of no board game, `OptionError` for
-    options out of range.
+    (float32 `[n]`, exact where `proven`), `proven` (int8 `[n]`: UNKNOWN, LOST, DRAWN or WON for the mover),
+    `full` (bool `[n]`: whether the search was a full one) and `moment` (float32 `[n, 5]`, see `moments`);
+    with `explore=False` also `visits` (int32), `q` and `prior` (float32), `[n, actions]`; with `resign` also
+    `resigned` (int8 `[n]`: PLAYING, RESIGNS by this decision, or RESIGNED before) and `control` (bool `[n]`).
+    Raises `ValueError` for spaces of no board game, `OptionError` for options out of range.
     """
 
     shares_memory = True
@@ -153,7 +153,8 @@ class Planner(Agent):
         full: np.ndarray,
         kept: dict[str, np.ndarray] | None = None,
     ) -> Decision:
-        fields = {"policy": found.policy, "value": found.value, "full": full, "moment": moments(found)}
+        fields = {"policy": found.policy, "value": found.value, "proven": found.proven, "full": full}
+        fields["moment"] = moments(found)
         if kept is None or self.resign is None:
             return Decision(actions, found.kept, fields)
         lost = found.value < -self.resign.below

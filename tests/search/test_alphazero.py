@@ -20,6 +20,7 @@ from search import gate as gates
 from search.alphazero import AlphaZero, alphazero_loss
 from search.mcts import Found
 from search.planner import RESIGNED, RESIGNS, Planner, moments
+from search.tree import UNKNOWN
 
 SMALL = {"network": {"kind": "mlp", "hidden": [16]}, "search": {"simulations": 8}, "n_steps": 5}
 
@@ -68,7 +69,7 @@ def test_the_loss_is_what_the_paper_says():
 @pytest.mark.parametrize(("name", "id"), [("tic_tac_toe", "TicTacToe"), ("othello", "Othello")])
 def test_a_position_is_worth_what_its_mover_got(name, id):
     options = {} if name == "tic_tac_toe" else {"size": 4}
-    learner = learner_of(name, options, n_steps=40)
+    learner = learner_of(name, options, n_steps=40, search={"simulations": 8, "exact": False})
     rollouts = played(learner, f"board/{id}-v0", n=1, rollouts=3, **options)
     results = np.concatenate([r.ended["seat_returns"] for r in rollouts])
     positions = learner.positions
@@ -81,6 +82,33 @@ def test_a_position_is_worth_what_its_mover_got(name, id):
         np.testing.assert_array_equal(values[rows], result[seats])
         assert result.sum() == 0
     assert {-1.0, 1.0} <= set(values)
+
+
+def test_what_is_proven_is_worth_more_than_what_was_played():
+    learner = learner_of(n_steps=9, search={"simulations": 30}, fast={"share": 0.7, "simulations": 1})
+    rollout = played(learner, n=16, rollouts=1)[0]
+    over = np.asarray(rollout.ended["episode"])
+    expected, corrected = {}, 0
+    for slot in range(16):
+        for game in np.unique(rollout.episode[:, slot]):
+            rows = np.flatnonzero(rollout.valid[:, slot] & (rollout.episode[:, slot] == game))
+            if game not in over:
+                continue
+            result = was_played = rollout.ended["seat_returns"][list(over).index(game)]
+            for time in reversed(rows):
+                if rollout.fields["proven"][time, slot] != UNKNOWN:
+                    seat = rollout.obs["to_play"][time, slot]
+                    result = rollout.fields["value"][time, slot] * np.array([1, -1]) * (1 - 2 * seat)
+                state = rollout.obs["state"][time, slot]
+                expected.setdefault(tuple(state), []).append(result[seat_of(state[None])[0]])
+                corrected += result[0] != was_played[0]
+    states, values = (learner.positions.columns[k][: learner.positions.head] for k in ("states", "values"))
+    found = {}
+    for state, value in zip(states, values):
+        found.setdefault(tuple(state), []).append(value)
+    assert {k: sorted(v) for k, v in found.items()} == {k: sorted(v) for k, v in expected.items()}
+    assert len(found) > 30
+    assert corrected > 3
 
 
 def test_unfinished_games_are_kept_until_they_are_over():
