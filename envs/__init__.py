@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import gymnasium
 from gymnasium.envs.registration import find_highest_version
 
-from envs import arcade, board
+from envs import arcade, board, text
 from envs.nearest import nearest
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ PACKAGES = {  # Gymnasium's own: the package of the entry point, what it is, wha
 def make(id: str, n: int = 1, seed: int | None = None, **options: Any) -> BatchEnv:
     """`n` slots of an environment.
 
-    `id` is `arcade/<Name>-v0` or `-v1`, `board/<Name>-v0`, `ALE/<Name>-v5`, `pettingzoo/<family>/<name>`, an
-    id registered with Gymnasium (also `package.module:Id-v0`, where that module registers it), or an import
-    path `package.module:Class` (a `gymnasium.Env`, `VectorEnv`, `BatchEnv`, PettingZoo `AECEnv` or
-    `ParallelEnv` class or a function that returns one, or a function annotated to return an
-    `envs.board.game.Game`); the working folder is searched too. `options` go to the environment. With a
-    `seed`, slot `i` is reset with `seed + i` at once, so that everything after, a reset without a seed too,
-    is determined.
+    `id` is `arcade/<Name>-v0` or `-v1`, `board/<Name>-v0`, `text/<Name>-v0`, `ALE/<Name>-v5`,
+    `pettingzoo/<family>/<name>`, an id registered with Gymnasium (also `package.module:Id-v0`, where that
+    module registers it), or an import path `package.module:Class` (a `gymnasium.Env`, `VectorEnv`,
+    `BatchEnv`, PettingZoo `AECEnv` or `ParallelEnv` class or a function that returns one, an
+    `envs.text.task.Task` class, or a function annotated to return an `envs.board.game.Game`); the working
+    folder is searched too. `options` go to the environment. With a `seed`, slot `i` is reset with `seed + i`
+    at once, so that everything after, a reset without a seed too, is determined.
 
     Raises `ValueError` with one line for an unknown id (it names the nearest) and for wrong options
     (`envs.options.OptionError`, which names the option).
@@ -66,6 +66,9 @@ def register() -> None:
     for id in _board_names():
         if id not in gymnasium.registry:
             gymnasium.register(id, entry_point="envs.board.single:BoardEnv", kwargs={"game": id})
+    for id in _text_names():
+        if id not in gymnasium.registry:
+            gymnasium.register(id, entry_point="envs.text.env:TextEnv", kwargs={"task": id})
 
 
 def _make(id: str, n: int, options: dict[str, Any]) -> BatchEnv:
@@ -82,6 +85,8 @@ def _make(id: str, n: int, options: dict[str, Any]) -> BatchEnv:
         creator = resolve(id)
         if _makes_game(creator):
             return resolve(FAMILIES["board"][1])(id, n, **options)
+        if _is_task(creator):
+            return resolve(FAMILIES["text"][1])(id, n, **options)
         return gym.make_imported(id, creator, n, options)
     if ":" in id:
         load_module(id)  # which registers the id
@@ -100,6 +105,11 @@ def _makes_game(creator: Any) -> bool:
     except (NameError, TypeError, AttributeError):  # annotations that cannot be read
         return False
     return (getattr(made, "__module__", ""), getattr(made, "__name__", "")) == ("envs.board.game", "Game")
+
+
+def _is_task(creator: Any) -> bool:
+    lineage = creator.__mro__ if isinstance(creator, type) else ()
+    return any((c.__module__, c.__name__) == ("envs.text.task", "Task") for c in lineage)
 
 
 def _nearest(id: str) -> str:
@@ -123,6 +133,10 @@ def _arcade_names() -> dict[str, str]:
 
 def _board_names() -> dict[str, str]:
     return {f"board/{name}-v0": about for name, about in board.ABOUT.items()}
+
+
+def _text_names() -> dict[str, str]:
+    return {f"text/{name}-v0": about for name, about in text.ABOUT.items()}
 
 
 def _atari_names() -> dict[str, str]:
@@ -161,6 +175,7 @@ def _about(entry: str) -> str:
 FAMILIES: dict[str, tuple[Callable[[], dict[str, str]], str]] = {
     "arcade": (_arcade_names, "envs.arcade.vector:Arcade"),
     "board": (_board_names, "envs.board.vector:Board"),
+    "text": (_text_names, "envs.text.batch:TextBatch"),
     "ALE": (_atari_names, "envs.atari:Atari"),
     "pettingzoo": (_pettingzoo_names, "envs.zoo:make"),
 }

@@ -1,0 +1,184 @@
+"""How much better than expected each sequence was: advantages from rewards, in float64.
+
+Arrays are `[S]`, one entry a sequence (a whole episode). `group` (int64) says which sequences faced the
+same problem, −1 none. `valid` is 0 where a reward means nothing, because its verifier failed: such a
+sequence is in no mean and has advantage 0. Where a group's rewards do not differ, or fewer than two of them
+are valid, the advantage is 0 exactly, with no small number in a denominator that could make much of a
+rounding error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from envs.nearest import suggest
+from envs.options import OptionError
+from rollouts.agent import Metrics
+
+RESIDUE = 1e-6
+"""Rewards that differ by less than this share of the largest are equal: they are sums in float32."""
+
+
+class Grouped(NamedTuple):
+    """Rewards in their groups. `number` is `[S]`, the others are one entry a group."""
+
+    number: np.ndarray
+    """int64: the group of each sequence, counted from 0; those without a group share one, of size 0."""
+    size: np.ndarray
+    """int64: valid sequences."""
+    signal: np.ndarray
+    """bool: whether its valid rewards differ."""
+
+
+def in_groups(rewards: np.ndarray, group: np.ndarray, valid: np.ndarray) -> Grouped:
+    """Count the groups and see which of them teach something."""
+    _, number = np.unique(group, return_inverse=True)
+    members = valid & (group >= 0)
+    at, values = number[members], np.asarray(rewards, np.float64)[members]
+    groups = int(number.max(initial=-1)) + 1
+    size = np.bincount(at, minlength=groups)
+    low, high = np.full(groups, np.inf), np.full(groups, -np.inf)
+    np.minimum.at(low, at, values)
+    np.maximum.at(high, at, values)
+    return Grouped(number, size, high - low > RESIDUE * np.maximum(np.abs(low), np.abs(high)))
+
+
+def has_signal(scores: np.ndarray, group: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Whether (bool `[S]`) a sequence is of a group whose valid scores differ; whole groups are in or out.
+
+    Dynamic sampling keeps these (Yu et al., 2025, DAPO, section 3.2, eq. 11): with the success as scores,
+    the groups that were solved sometimes, and neither always nor never.
+    """
+    grouped = in_groups(scores, group, valid)
+    return grouped.signal[grouped.number]
+
+
+# -- methods -------------------------------------------------------------------------------------------------
+
+
+def group_mean(rewards: np.ndarray, group: np.ndarray, valid: np.ndarray, ddof: int) -> np.ndarray:
+    """The reward less its group's mean (Liu et al., 2025, Dr. GRPO, section 3.2)."""
+    return _centre(rewards, valid, in_groups(rewards, group, valid))
+
+
+def group_std(rewards: np.ndarray, group: np.ndarray, valid: np.ndarray, ddof: int) -> np.ndarray:
+    """The same in units of the group's standard deviation (Shao et al., 2024, GRPO, section 4.1.2)."""
+    grouped = in_groups(rewards, group, valid)
+    centred = _centre(rewards, valid, grouped)
+    squares = np.bincount(grouped.number, centred**2, minlength=len(grouped.size))
+    deviation = np.sqrt(squares / np.maximum(grouped.size - ddof, 1))
+    return centred / np.where(grouped.signal, deviation, 1.0)[grouped.number]
+
+
+def leave_one_out(rewards: np.ndarray, group: np.ndarray, valid: np.ndarray, ddof: int) -> np.ndarray:
+    """The reward less the mean of its group's others (Kool et al., 2019; Ahmadian et al., 2024, RLOO)."""
+    grouped = in_groups(rewards, group, valid)
+    factor = grouped.size / np.maximum(grouped.size - 1, 1)
+    return _centre(rewards, valid, grouped) * factor[grouped.number]
+
+
+def batch_std(rewards: np.ndarray, group: np.ndarray, valid: np.ndarray, ddof: int) -> np.ndarray:
+    """The reward standardised over the whole batch, without groups (Hu et al., 2025, REINFORCE++)."""
+    return group_std(rewards, np.zeros_like(group), valid, ddof)
+
+
+def group_mean_batch_std(rewards: np.ndarray, group: np.ndarray, valid: np.ndarray, ddof: int) -> np.ndarray:
+    """The reward less its group's mean, in units of what that deviates by over the whole batch.
+
+    Hu et al., 2025, REINFORCE++ with baseline. The batch's mean of these is 0 already, and is not subtracted.
+    """
+    centred = group_mean(rewards, group, valid, ddof)
+    members = valid & (group >= 0)
+    squares = float((centred[members] ** 2).sum())
+    if squares == 0:
+        return centred
+    return centred / np.sqrt(squares / max(int(members.sum()) - ddof, 1))
+
+
+Method = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]
+ADVANTAGES: dict[str, Method] = {
+    "group_mean": group_mean,
+    "group_std": group_std,
+    "leave_one_out": leave_one_out,
+    "batch_std": batch_std,
+    "group_mean_batch_std": group_mean_batch_std,
+}
+UNGROUPED = ("batch_std",)
+"""Methods that need no groups."""
+
+
+def advantages(
+    method: str, rewards: np.ndarray, group: np.ndarray, valid: np.ndarray, *, ddof: int = 1
+) -> np.ndarray:
+    """float64 `[S]`, by one of `ADVANTAGES`.
+
+    A standard deviation of n rewards divides by n − `ddof`: 1 as in TRL and veRL, or 0.
+    """
+    return ADVANTAGES[method](rewards, group, valid, ddof)
+
+
+def check_advantages(method: str, group_size: int) -> None:
+    """Raise `OptionError` for a method that there is not, or for groups too small for it."""
+    if method not in ADVANTAGES:
+        raise OptionError("advantage", f"no advantage '{method}'; {suggest(method, ADVANTAGES, 'there are')}")
+    if group_size < 2 and method not in UNGROUPED:
+        raise OptionError(
+            "group_size",
+            f"advantage '{method}' compares the tries at one problem: group_size must be at least 2, "
+            f"not {group_size}",
+        )
+
+
+def _centre(rewards: np.ndarray, valid: np.ndarray, grouped: Grouped) -> np.ndarray:
+    """Rewards less their group's mean; exactly 0 where that says nothing."""
+    number = grouped.number
+    counted = valid & grouped.signal[number]
+    values = np.where(counted, np.asarray(rewards, np.float64), 0.0)
+    mean = np.bincount(number, values, minlength=len(grouped.size)) / np.maximum(grouped.size, 1)
+    return np.where(counted, values - mean[number], 0.0)
+
+
+# -- shaping and metrics -------------------------------------------------------------------------------------
+
+
+def soft_overlong(lengths: np.ndarray, longest: int, buffer: int) -> np.ndarray:
+    """float64 `[S]`, what to add to the rewards: 0, and over the last `buffer` tokens in a line down to −1.
+
+    Yu et al., 2025, DAPO, section 3.4, eq. 13. `lengths` and `longest`, the most that may be written, are in
+    tokens of the agent's own. Raises `OptionError` for a buffer that does not fit.
+    """
+    if not 0 < buffer <= longest:
+        raise OptionError("overlong_buffer", f"overlong_buffer must be from 1 to {longest}, not {buffer}")
+    return np.clip((longest - buffer - np.asarray(lengths, np.float64)) / buffer, -1.0, 0.0)
+
+
+def describe(
+    rewards: np.ndarray,
+    group: np.ndarray,
+    valid: np.ndarray,
+    lengths: np.ndarray,
+    success: np.ndarray,
+    truncated: np.ndarray,
+) -> Metrics:
+    """What a batch of sequences was like; what is not defined (the length of right answers: none) is absent.
+
+    `lengths` (int) counts the agent's own tokens; `success` and `truncated` are bool, or 0 and 1.
+    """
+    right, cut = np.asarray(success) > 0, np.asarray(truncated) > 0
+    groups = in_groups(rewards, group, valid)
+    solved = np.bincount(groups.number, valid & right, minlength=len(groups.size))
+    compared = groups.size > 1
+    shares = {
+        "zero_variance": ~groups.signal[compared],
+        "all_right": (solved == groups.size)[compared],
+        "all_wrong": (solved == 0)[compared],
+        "length": lengths[valid],
+        "length_right": lengths[valid & right],
+        "length_wrong": lengths[valid & ~right],
+        "truncated": cut[valid],
+        "invalid": ~valid,
+    }
+    return {name: float(values.mean()) for name, values in shares.items() if len(values)}
