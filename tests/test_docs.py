@@ -13,7 +13,7 @@ from pydantic import BaseModel
 import move37
 from agents.dqn import DQN, EPSILON
 from agents.ppo import PPO
-from benchmarks import learning, report
+from benchmarks import connect_four, learning, report
 from envs.arcade.vector import Arcade
 from envs.atari import Atari
 from move37.config import Config, load_config
@@ -271,6 +271,14 @@ def test_every_config_is_read_and_says_what_to_expect(path):
 
 LEARNED = learning.read()
 """A line a run: what `docs/results.md` and the heads of the configs tell."""
+
+
+def test_the_tables_of_connect_four_are_what_was_measured():
+    text = (ROOT / "docs" / "results.md").read_text()
+    found = connect_four.tables(ROOT / "docs" / "results" / "connect_four")
+    assert set(found) == {"scorecard", "curve", "matches", "ablation"}
+    for name, table in found.items():
+        assert table in text, f"the table '{name}' of docs/results.md is another one"
 
 
 def test_the_table_of_results_is_what_was_measured():
