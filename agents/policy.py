@@ -25,6 +25,7 @@ from agents.networks import (
 )
 from agents.options import OptionError, Precision, checked
 from rollouts.agent import Agent, Decision, Memory
+from rollouts.rollout import Rollout
 
 
 class Normaliser(nn.Module):
@@ -171,6 +172,29 @@ class PolicyActor(Agent):
         with torch.inference_mode():
             parts = [self.forward(x)[1] for x in seen.split(batch)] if len(seen) else [torch.zeros(0)]
             return torch.cat(parts).cpu().numpy()
+
+    def examples(self, rollout: Rollout, at: tuple[np.ndarray, ...] | None = None) -> dict[str, np.ndarray]:
+        """Decisions to learn from, whoever made them, rows first: those `at` (time, slot), or all."""
+        at = np.nonzero(rollout.valid) if at is None else at
+        seen, mask = split_obs(rollout.obs)
+        told = {"seen": seen, "actions": rollout.actions, "episode": rollout.episode}
+        if mask is not None:
+            told["mask"] = mask
+        return {name: np.asarray(array)[at] for name, array in told.items()}
+
+    def log_likelihood(self, examples: Mapping[str, np.ndarray]) -> torch.Tensor:
+        """The log-probability of each decision, `[B]`."""
+        return self.evaluate(examples)[0]
+
+    def evaluate(self, examples: Mapping[str, np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-probability and entropy of each decision of `examples`, `[B]` each."""
+        seen, actions = (torch.as_tensor(examples[k], device=self.device) for k in ("seen", "actions"))
+        mask = torch.as_tensor(examples["mask"], device=self.device) if "mask" in examples else None
+        params, _ = self.forward(seen)
+        return self.distribution.evaluate(params, actions, mask)
+
+    def refresh(self) -> None:
+        """The network has learned: there is no copy of it to renew."""
 
     def weights(self) -> dict[str, np.ndarray]:
         return to_arrays(self.network)

@@ -11,8 +11,9 @@ from benchmarks.report import Row, add_json, tell
 
 ACTING = ("startup", "atari", "arcade", "ppo", "dqn", "atari_ppo", "ppo_learning")
 SEARCHING = ("boards", "network", "uct", "search", "solver", "memory")
-NAMES = ACTING + SEARCHING
-PEERS = ("jax", "mctx", "minatar", "pgx", "pyspiel", "stable_baselines3")
+TALKING = ("generation",)
+NAMES = ACTING + SEARCHING + TALKING
+PEERS = ("jax", "mctx", "minatar", "pgx", "pyspiel", "stable_baselines3", "transformers")
 
 
 def rows(names: Sequence[str], long: bool) -> Iterator[Row]:

@@ -48,6 +48,13 @@ class BatchEnv(VectorEnv):
         """Restart all slots, or those in `options["reset_mask"]`; returns the whole batch's obs."""
         raise NotImplementedError
 
+    def picture_of(self, obs: Any) -> Any:
+        """What `render` would show of an observation of slot 0; None where that is not known.
+
+        So the end of an episode can be seen, whose slot already shows the next one.
+        """
+        return None
+
     def get_state(self) -> State:
         """Everything that the coming steps depend on, generators included (where `can_save`)."""
         raise NotImplementedError(f"the state of {type(self).__name__} cannot be saved")

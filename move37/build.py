@@ -11,10 +11,13 @@ from typing import Any
 
 import envs
 from envs.base import BatchEnv
+from envs.board import id_of
+from envs.board.spaces import game_of
+from envs.options import OptionError
 from move37.config import Config
 from move37.errors import RunError, UserError, in_one_line
 from move37.origin import Origin
-from move37.registry import agent_class
+from move37.registry import agent_class, with_inner
 from rollouts.agent import Learner
 from rollouts.fleet import Fleet, FleetError
 from rollouts.reward import Reward
@@ -49,11 +52,21 @@ def build(config: Config, origin: Origin) -> Parts:
         device = pick_device(config.device)
     with told(origin, "agent"):
         spaces = env.single_observation_space, env.single_action_space
-        learner = kind(*spaces, seed=config.seed, device=device, **config.agent.options)
+        learner = kind(*spaces, seed=config.seed, device=device, **with_inner(config.agent.options))
+    with told(origin, "env"):
+        _check_seats(learner, env, config)
     with told(origin, "reward"):
         reward = Reward(reward_terms(config), env.parts)
     sampler = _fleet(config, origin, env.slots_per_game) if workers else Sampler(env, seed=config.seed)
     return Parts(learner, reward, sampler, env)
+
+
+def _check_seats(learner: Learner, env: BatchEnv, config: Config) -> None:
+    """`OptionError` where the learner plays itself, and the environment has but one seat of a board game."""
+    if learner.plays_itself and env.seats == 1:
+        right = id_of(game_of(env.single_observation_space).name)
+        said = f"{config.env.id} is one player's view of a game, and {config.agent.kind} plays all its seats"
+        raise OptionError("id", f"{said}; {right} has them")
 
 
 def reward_terms(config: Config) -> dict[str, Any]:
@@ -66,10 +79,27 @@ def reward_terms(config: Config) -> dict[str, Any]:
     return terms
 
 
-def make_env(config: Config, n: int, origin: Origin, seed: int | None = None, **options: Any) -> BatchEnv:
-    """`n` slots of the config's environment, `options` on top of its own (else `UserError`)."""
-    with told(origin, "env"):
+def make_env(
+    config: Config, n: int, origin: Origin, seed: int | None = None, *, section: str = "env", **options: Any
+) -> BatchEnv:
+    """`n` slots of the config's environment, with `options` (of a `section`) on top (else `UserError`)."""
+    with told(origin, section):
         return envs.make(config.env.id, n, seed, **{**config.env.options, **options})
+
+
+def make_eval_env(config: Config, n: int, origin: Origin) -> BatchEnv:
+    """`n` slots of what evaluations play (else `UserError`)."""
+    return make_env(config, n, origin, section="evaluate.env", **eval_options(config))
+
+
+def eval_options(config: Config) -> dict[str, Any]:
+    """Options of the environment that evaluations change."""
+    return {**from_the_start(config), **config.evaluate.env}
+
+
+def from_the_start(config: Config) -> dict[str, Any]:
+    """What has a board game begin at its first position, where training's games begin with random plies."""
+    return {"random_plies": 0} if "random_plies" in config.env.options else {}
 
 
 def pick_device(device: str) -> str:
@@ -98,6 +128,18 @@ def set_threads(threads: int | None = None) -> int:
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
     torch.set_num_threads(threads)
     return threads
+
+
+def begin_with(learner: Learner, path: str, origin: Origin) -> None:
+    """Take over the weights of the run at `path` (`UserError` where there are none, or they do not fit)."""
+    from move37.run import Run
+
+    with told(origin, "init"):
+        try:
+            weights = Run.load(path).checkpoint_folder.load_actor()["weights"]
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        learner.load_weights(weights)
 
 
 @contextmanager

@@ -135,7 +135,9 @@ def _train(words: list[str], out: Path | None, resume: Path | None, observer: An
 @app.command("eval", epilog="Example: move37 eval runs/demo --episodes 500 --json")
 def evaluate(
     run: RunFolder,
-    episodes: Annotated[int, typer.Option(min=1, metavar="N", help="Whole fresh episodes to play.")] = 100,
+    episodes: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Whole fresh episodes to play. [default: 100]")
+    ] = None,
     checkpoint: Checkpoint = "last",
     explore: Explore = None,
     seed: Seed = None,
@@ -149,10 +151,14 @@ def evaluate(
         int | None, typer.Option(min=0, metavar="N", help="That its games begin with. [default: 4]")
     ] = None,
     positions: Annotated[
-        int, typer.Option(min=0, max=1000, metavar="N", help="Connect four: of the scorecard, a class.")
-    ] = 1000,
+        int | None,
+        typer.Option(
+            min=0, max=1000, metavar="N", help="Connect four: of the scorecard, a class. [default: 1000]"
+        ),
+    ] = None,
     simulations: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="A move, of an agent that searches.")
+        int | None,
+        typer.Option(min=1, max=10_000_000, metavar="N", help="A move, of an agent that searches."),
     ] = None,
     trust: Trust = False,
     json: Json = False,
@@ -163,21 +169,27 @@ def evaluate(
     On connect four its scorecard too: how many of its moves lose value under perfect play.
     """
     from move37.errors import UserError
+    from move37.exam import has_scorecard
 
     loaded = _load(run, trust)
     how: dict[str, Any] = {"checkpoint": checkpoint, "simulations": simulations}
     chance: dict[str, Any] = {"explore": explore, "seed": seed}
     if against is not None:
-        number, plies = match_games or 100, 4 if random_plies is None else random_plies
-        match = loaded.match(against, number, random_plies=plies, **chance, **how)
-        games.tell_match(run, against, match, json)
+        if episodes is not None or positions is not None:
+            raise UserError("--episodes and --positions are not of a match, whose length is --games")
+        number = match_games or 100
+        match = loaded.match(against, number, random_plies=random_plies, **chance, **how)
+        games.tell_match(run, against, match, number, json)
         return
     if match_games or random_plies is not None:
         raise UserError(
             "--games and --random-plies are of a match: say against whom, as in --against uct:1000"
         )
-    result = loaded.evaluate(episodes, **chance, **how)
-    rows = loaded.scorecard(positions, report=games.tell_progress, **how) if positions else []
+    if positions is not None and not has_scorecard(loaded):
+        raise UserError(f"--positions is of connect four only; {run} plays {loaded.config.env.id}")
+    result = loaded.evaluate(100 if episodes is None else episodes, **chance, **how)
+    each = 1000 if positions is None else positions
+    rows = loaded.scorecard(each, report=games.tell_progress, **how) if each else []
     if json:
         print_json({"run": run, "checkpoint": checkpoint, **result, **games.scorecard_json(rows)})
         return
@@ -235,7 +247,7 @@ def watch(
             for recording in recordings:
                 if moment.picture is not None and not isinstance(moment.picture, str):
                     recording.add(moment.picture)
-            if moment.ended:
+            if moment.ended and not moment.aftermath:
                 returns.append(moment.total)
     if json:
         print_json({"run": run, "episodes": episodes, "returns": returns, "gif": gif, "mp4": mp4})
@@ -340,6 +352,7 @@ def compare(
 
 app.command(epilog="Example: move37 perft connect_four --depth 8")(games.perft)
 app.command(epilog="Example: move37 play connect_four --against uct:1000 --as second")(games.play)
+app.command(epilog="Example: move37 book --stones 2")(games.book)
 app.command(epilog="Example: move37 moments runs/demo --top 3")(games.moments)
 
 

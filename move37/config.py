@@ -98,6 +98,8 @@ class Evaluate(Section):
     episodes: Count = 100
     explore: bool = False
     """Actions as in training (sampled, or with exploration) rather than the best known."""
+    env: dict[str, Any] = {}
+    """Options of the environment that evaluations change, such as `{split: test}`."""
     against: str | None = None
     """Board games: whom to play the episodes against, such as `uct:1000` (see `move37.players`)."""
     scorecard: Annotated[int, Field(ge=0, le=1000)] = 0
@@ -157,6 +159,8 @@ class Config(Section):
     """
     env: EnvConfig
     agent: AgentConfig
+    init: str | None = None
+    """A run folder whose policy learning begins with: its last weights, of the same architecture."""
     reward: dict[str, float | dict[str, Any]] = {"env": 1.0}
     sampler: SamplerConfig = SamplerConfig()
     budget: Budget

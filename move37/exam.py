@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from envs.base import BatchEnv
@@ -21,9 +22,12 @@ from rollouts.agent import Agent
 from search.match import Match, play_match
 from search.perfect.positions import Positions, load_positions
 from search.scorecard import ALL, Report, Row, few, scorecard
+from search.threads import begin
 
 RANDOM_PLIES = 4
-"""Random plies that a match's openings begin with: without them, equal players play equal games."""
+"""Random plies that a match's openings begin with, in all but the shortest games (see `opening_plies`).
+
+Without them, equal players play equal games."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Exam:
             found |= {f"eval/mistakes_{name.replace('-', '_')}": rate for name, rate in rows.items()}
         if self.opponent is not None:
             options: Any = {"pairs": self.pairs, "seed": SEED, "explore": self.explore}
-            match = play_match(self.env, agent, self.opponent, **options)
+            match = begin(partial(play_match, self.env, agent, self.opponent, **options)).result()
             score = match.score
             found |= as_metrics(match)
         return found, score
@@ -66,7 +70,7 @@ def make_exam(config: Config, env: BatchEnv, origin: Origin) -> Exam:
         game = _board_game(env, "against" if wanted.against else "scorecard")
         opponent = _opponent(wanted.against, game) if wanted.against else None
         positions = few(_positions(game), wanted.scorecard) if wanted.scorecard else None
-    openings = make_env(config, min(wanted.episodes, SLOTS), origin, random_plies=RANDOM_PLIES)
+    openings = make_env(config, min(wanted.episodes, SLOTS), origin, random_plies=opening_plies(game))
     return Exam(wanted.episodes // 2, wanted.explore, openings, opponent, positions)
 
 
@@ -79,7 +83,9 @@ def _board_game(env: BatchEnv, option: str) -> Game:
 
 def _opponent(name: str, game: Game) -> Agent:
     try:
-        return player(name, game, trust=is_import_path(name))  # the config's own code: trusted, as the rest
+        return player(
+            name, game, trust=is_import_path(name), match=True
+        )  # the config's own code: trusted, as the rest
     except UserError as error:
         raise OptionError("against", str(error)) from error
 
@@ -106,7 +112,7 @@ def match_of(
     against: str,
     games: int = 100,
     *,
-    random_plies: int = RANDOM_PLIES,
+    random_plies: int | None = None,
     checkpoint: str = "last",
     explore: bool | None = None,
     seed: int | None = None,
@@ -114,7 +120,8 @@ def match_of(
 ) -> Match:
     """The run's agent against another player (see `move37.players`): every opening with both colours.
 
-    Raises `UserError` for an odd number of games, a player that is none, and a run of no board game.
+    Openings are `random_plies` long, else `opening_plies`. Raises `UserError` for an odd number of games, a
+    player that is none, openings of a length that the game has not, and a run of no board game.
     """
     set_threads(run.config.threads)
     if games % 2:
@@ -122,11 +129,32 @@ def match_of(
     game = game_of_run(run)
     if game is None:
         raise UserError(f"{run.path}: plays {run.config.env.id}, which is no board game: it has no opponents")
-    opponent = player(against, game, trust=run.trust)
+    opponent = player(against, game, trust=run.trust, match=True)
     agent = run.agent_at(checkpoint, simulations)
-    env = run.make_env(min(games, SLOTS), random_plies=random_plies)
+    env = _openings(run, min(games, SLOTS), game, random_plies)
     explore, seed = run.explores(explore), SEED if seed is None else seed
-    return play_match(env, agent, opponent, pairs=games // 2, seed=seed, explore=explore)
+    options: Any = {"pairs": games // 2, "seed": seed, "explore": explore}
+    return begin(partial(play_match, env, agent, opponent, **options)).result()
+
+
+def has_scorecard(run: Run) -> bool:
+    """Whether a run plays what there is a scorecard of: connect four."""
+    game = game_of_run(run)
+    return game is not None and game.name == "connect_four"
+
+
+def opening_plies(game: Game) -> int:
+    """How many random plies the openings of a match have: `RANDOM_PLIES`, or half of a shorter game."""
+    return min(RANDOM_PLIES, game.longest // 2)
+
+
+def _openings(run: Run, n: int, game: Game, plies: int | None) -> BatchEnv:
+    try:
+        return run.make_env(n, random_plies=opening_plies(game) if plies is None else plies)
+    except UserError as error:
+        if plies is not None and getattr(error.__cause__, "option", None) == "random_plies":
+            raise UserError(f"--random-plies {plies}: {error.__cause__}") from None
+        raise
 
 
 def scorecard_of(
@@ -142,8 +170,7 @@ def scorecard_of(
     `report` is told how many positions of how many are done.
     """
     set_threads(run.config.threads)
-    game = game_of_run(run)
-    if game is None or game.name != "connect_four":
+    if not has_scorecard(run):
         return []
     agent = run.agent_at(checkpoint, simulations)
     return scorecard(agent, few(load_positions(), each), report=report)

@@ -1,10 +1,11 @@
-"""Commands about board games: perft, play, moments."""
+"""Commands about board games: perft, play, book, moments."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from search.match import Match
     from search.scorecard import Row
 
-GameName = Annotated[str, typer.Argument(metavar="GAME", help="By its file, such as connect_four or go.")]
+GameName = Annotated[
+    str, typer.Argument(metavar="GAME", help="By its name or id, such as connect_four or board/Go-v0.")
+]
 GameOptions = Annotated[
     list[str] | None, typer.Argument(metavar="KEY=VALUE", help="The game's options, such as komi=6.5.")
 ]
@@ -41,16 +44,19 @@ def perft(
     By this count rules are compared with what others publish.
     """
     from envs.board import perft as counting
+    from search.threads import begin
 
     played = load_game(game, options, size)
     counting.perft(played, 2)  # compiles, where need be, before the clock runs
-    begin = time.perf_counter()
-    moves = _divide(played, depth, ended) if divide and depth else {}
-    count = sum(moves.values()) if moves else counting.perft(played, depth, ended=ended)
-    seconds = time.perf_counter() - begin
+    begun = time.perf_counter()
+    by_move = divide and depth > 0
+    work: Any = partial(_divide if by_move else counting.perft, played, depth, ended=ended)
+    found = begin(work).result()
+    moves, count = (found, sum(found.values())) if by_move else ({}, found)
+    seconds = time.perf_counter() - begun
     if json:
-        found = {"game": played.name, "options": dict(played.options), "depth": depth, "count": count}
-        print_json(found | {"seconds": seconds} | ({"moves": moves} if divide else {}))
+        counted = {"game": played.name, "options": dict(played.options), "depth": depth, "count": count}
+        print_json(counted | {"seconds": seconds} | ({"moves": moves} if divide else {}))
         return
     for move, number in moves.items():
         print(f"{move:>8} {number:,}")
@@ -88,18 +94,43 @@ def play(
     opponent = player(against, played, checkpoint=checkpoint, trust=trust)
     duel = Duel(played, opponent, against, SEATS.index(seat), seed)
     terminal = Terminal(sys.stdin, sys.stderr if json else sys.stdout)
-    if against == "perfect" and played.name == "connect_four" and not _has_book():
-        terminal.say("there is no opening book yet: perfect's first moves take minutes each")
-        terminal.say("(python -m search.perfect.book computes one, once)")
     converse(duel, terminal)
     if json:
         print_json(duel.result())
 
 
-def _has_book() -> bool:
-    from search.perfect.book import book_path
+def book(
+    stones: Annotated[
+        int, typer.Option(min=1, max=12, metavar="N", help="Its positions have so many stones.")
+    ] = 2,
+    table_megabytes: Annotated[
+        int, typer.Option(min=1, max=1 << 20, metavar="M", help="Memory for positions met before.")
+    ] = 1024,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compute an opening book of connect four, for the perfect player.
 
-    return book_path().exists()
+    Stopped, it goes on where it was when it is called again. How long it takes grows with the stones: minutes
+    for 2, hours for 4, a day for 8.
+    """
+    from move37.disk import told_of_disk
+    from move37.errors import UserError
+    from search.perfect.book import book_path, compute_book
+    from search.threads import begin
+
+    path = book_path(stones)
+    out = sys.stderr if json else sys.stdout
+    work = partial(compute_book, path, stones, table_megabytes, report=partial(print, file=out, flush=True))
+    try:
+        with told_of_disk(path):
+            found = begin(work).result()
+    except (ValueError, MemoryError) as error:
+        raise UserError(str(error) or f"--table-megabytes {table_megabytes}: there is no such room") from None
+    if json:
+        print_json({"path": path, "stones": stones, "positions": len(found.keys)})
+        return
+    print(f"{path}: all {len(found.keys):,} positions of {stones} stones")
 
 
 def moments(
@@ -129,7 +160,7 @@ def moments(
 
 
 def load_game(name: str, words: Sequence[str] | None, size: int | None) -> Game:
-    """The game in the file `name`, with options such as `komi=6.5` (`UserError` where they do not fit)."""
+    """The game of a name or an id, with options such as `komi=6.5` (`UserError` where they do not fit)."""
     from envs.board import load
     from move37.errors import UserError, in_one_line
     from move37.yaml_text import parse_yaml
@@ -139,6 +170,9 @@ def load_game(name: str, words: Sequence[str] | None, size: int | None) -> Game:
         key, equals, text = word.partition("=")
         if not equals or not key.isidentifier():
             raise UserError(f"'{word}': an option of a game reads like size=9")
+        if key in options:
+            before = f"--size {size}" if size is not None and key == "size" else f"{key}={options[key]}"
+            raise UserError(f"'{word}': {key} is given twice; {before} stands there too")
         options[key] = parse_yaml(text, f"option '{word}'")
     try:
         return load(name, options)
@@ -166,8 +200,8 @@ def _divide(game: Game, depth: int, ended: bool) -> dict[str, int]:
 # -- what `eval` tells -------------------------------------------------------------------------------------
 
 
-def tell_match(run: Path, against: str, match: Match, json: bool) -> None:
-    """How a match went, in lines or as JSON."""
+def tell_match(run: Path, against: str, match: Match, asked: int, json: bool) -> None:
+    """How a match of which so many games were `asked` for went, in lines or as JSON."""
     low, high = match.interval
     total = match.wins + match.draws + match.losses
     if json:
@@ -183,7 +217,9 @@ def tell_match(run: Path, against: str, match: Match, json: bool) -> None:
         return
     print(f"{run} against {against}: score {match.score:.3f} [{low:.3f}, {high:.3f}] (95 % interval)")
     print(f"{total} games: {match.wins} won, {match.draws} drawn, {match.losses} lost")
-    print(f"{match.openings} different openings, each with both colours; {match.games} different games")
+    openings = "1 opening" if match.openings == 1 else f"{match.openings} different openings"
+    few = f": there are no more for the {asked} games asked for" if total < asked else ""
+    print(f"{openings}, each with both colours{few}; {match.games} different games")
 
 
 def tell_progress(done: int, of: int) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from move37.advice import Adviser
 from move37.budget import nothing_left, share_spent, spent
-from move37.build import WRONG, build, make_env, told
+from move37.build import WRONG, begin_with, build, make_eval_env, told
 from move37.config import Config, load_config, make_config
 from move37.disk import told_of_disk
 from move37.errors import UserError, command, in_one_line
@@ -117,6 +117,8 @@ class Session:
         self.run, self.config, self.observer, self.origin = run, run.config, observer, origin
         self.whole = whole
         self.parts = build(run.config, origin)
+        if run.config.evaluate.env:
+            make_eval_env(run.config, 1, origin).close()  # which says at once what does not fit
         self.exam = self._exam()
         self.tally = Tally()
         self.adviser = Adviser(
@@ -231,19 +233,19 @@ class Session:
             self.observer.warn(warning)
 
     def evaluate(self) -> dict[str, float]:
-        """Measure the actor, always by the same games; keep the weights where they are the best so far."""
+        """Measure the policy, always by the same episodes; keep its weights where it is the best so far."""
         with self.clock("evaluate"):
             measure = self.exam.take if self.exam else self._play_episodes
-            self.measured, score = measure(self.parts.learner.actor)
+            self.measured, score = measure(self.parts.learner.policy)
         self._keep_best(score)
         return self.measured
 
-    def _play_episodes(self, actor: Agent) -> tuple[dict[str, float], float | None]:
+    def _play_episodes(self, policy: Agent) -> tuple[dict[str, float], float | None]:
         """Whole fresh episodes: what they tell, and what the best has most of (None: it is the newest)."""
         wanted = self.config.evaluate
-        env = make_env(self.config, slots_for(self.parts.env, wanted.episodes), self.origin)
+        env = make_eval_env(self.config, slots_for(self.parts.env, wanted.episodes), self.origin)
         try:
-            result = evaluate(actor, env, episodes=wanted.episodes, explore=wanted.explore)
+            result = evaluate(policy, env, episodes=wanted.episodes, explore=wanted.explore)
         finally:
             env.close()
         more = {f"eval/{k}": result[f] for k, f in EVALUATED.items() if f in result}
@@ -276,8 +278,8 @@ class Session:
             self.run.checkpoint_folder.save_best(self.tally.env_steps, self._actor())
 
     def _actor(self) -> dict[str, Any]:
-        actor = self.parts.learner.actor
-        return {"spec": actor.spec(), "weights": actor.weights()}
+        policy = self.parts.learner.policy
+        return {"spec": policy.spec(), "weights": policy.weights()}
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -298,6 +300,8 @@ class Session:
         folder = self.run.checkpoint_folder
         state = folder.load()
         if state is None:
+            if self.config.init is not None:
+                begin_with(self.parts.learner, self.config.init, self.origin)
             self.starts_over = bool(read_metrics(self.run.path / METRICS))
             return
         name = folder.folder / str(folder.newest())

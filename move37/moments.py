@@ -10,6 +10,7 @@ from envs.board.game import Game, play, ply, to_play
 from move37.errors import UserError
 from move37.players import game_of_run
 from move37.run import Run
+from search.moments import as_moments
 
 MEN = "xo"
 
@@ -46,23 +47,22 @@ def find(run: Run) -> list[Moment]:
     kept = state["learner"].get("moments")
     if game is None or not isinstance(kept, dict):
         raise UserError(f"{run.path}: only alphazero keeps moments; this is a run of {run.config.agent.kind}")
-    order = np.argsort(-kept["found"][:, 0], kind="stable")
-    return [describe(game, kept["states"][k], *kept["found"][k].tolist()) for k in order]
+    noted = as_moments(kept["found"])
+    order = np.argsort(-noted["gain"], kind="stable")
+    return [describe(game, kept["states"][k], noted[k]) for k in order]
 
 
-def describe(
-    game: Game, state: np.ndarray, gain: float, action: float, prior: float, visits: float, value: float
-) -> Moment:
-    """A moment from the numbers that `search.planner.moments` notes."""
-    after = state.copy()
-    play(game.code, after, int(action))
+def describe(game: Game, state: np.ndarray, noted: np.void) -> Moment:
+    """A moment from what was noted of it (a `search.moments.MOMENT`)."""
+    action, after = int(noted["action"]), state.copy()
+    play(game.code, after, action)
     return Moment(
-        move=game.move_text(int(action)),
+        move=game.move_text(action),
         ply=int(ply(state)),
-        prior=prior,
-        visits=visits,
-        value=value,
-        liked_value=value - gain,
+        prior=float(noted["prior"]),
+        visits=float(noted["visits"]),
+        value=float(noted["value"]),
+        liked_value=float(noted["value"] - noted["gain"]),
         board=marked(game.board_text(state), game.board_text(after), MEN[to_play(state)]),
         state=tuple(map(int, state)),
     )

@@ -28,7 +28,7 @@ class Origin:
         where there is none, the place is the whole section in the file.
         """
         if option:
-            path = (section, *option.split("."))
+            path = (*section.split("."), *option.split("."))
             return f"{self.of(path)}: {'.'.join(path)}"
         for override in reversed(self.overrides):
             key = _key(override)

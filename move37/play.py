@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
-from threading import Thread
+from concurrent.futures import wait
 from typing import Any, TextIO, TypeVar
 
 import numpy as np
@@ -16,6 +15,7 @@ from envs.rng import from_seeds
 from move37.errors import UserError
 from rollouts.agent import Agent
 from search.thoughts import Thought, ask, think
+from search.threads import begin
 
 T = TypeVar("T")
 
@@ -149,15 +149,7 @@ class Terminal:
 
         It runs in a thread of its own, so that Ctrl-C stops even a search that does not look up.
         """
-        found: Future[T] = Future()
-
-        def run() -> None:
-            try:
-                found.set_result(thought())
-            except BaseException as error:
-                found.set_exception(error)
-
-        Thread(target=run, daemon=True).start()
+        found = begin(thought)
         wait([found], PATIENCE)
         if self.live and not found.done():
             self.say(f"{name} is thinking (the first time, it also compiles)")
@@ -168,18 +160,39 @@ def converse(duel: Duel, terminal: Terminal) -> None:
     """Play the game to its end, or until the person leaves."""
     mine, theirs = (terminal.man(duel.game, seat) for seat in (duel.seat, 1 - duel.seat))
     terminal.say(f"{duel.game.title}: you are {mine} and move {SEATS[duel.seat]}, {duel.name} is {theirs}")
+    aims = duel.game.aims
+    if any(aims):
+        terminal.say(f"{mine} {aims[duel.seat]}, {theirs} {aims[1 - duel.seat]}")
+    while play_on(duel, terminal) and taken_back(duel, terminal):
+        pass
+
+
+def play_on(duel: Duel, terminal: Terminal) -> bool:
+    """Play to the end, and say how it ended; False where the person leaves."""
     while not duel.over:
         if duel.persons_turn:
             terminal.draw(duel)
             if not move(duel, terminal):
                 terminal.say(f"left after {duel.plies}")
-                return
+                return False
         else:
             terminal.say(f"{duel.name} plays {terminal.wait_for(duel.name, duel.answer)}")
     terminal.draw(duel)
     worth = value_of(outcome(duel.state), duel.seat)
     verdict = {1: "you won", 0: "a draw", -1: f"{duel.name} won"}[worth]
     terminal.say(f"{verdict} after {duel.plies}")
+    return True
+
+
+def taken_back(duel: Duel, terminal: Terminal) -> bool:
+    """Whether the person, whose game is over, goes back to their last decision."""
+    for line in terminal.lines("undo, or quit: "):
+        if line.lower() == "undo" and duel.undo():
+            return True
+        if line.lower() in ("", "quit"):
+            return False
+        terminal.say("the game is over: undo or quit")
+    return False
 
 
 def move(duel: Duel, terminal: Terminal) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,38 @@ from move37.registry import AGENTS, agent_class
 from move37.run import Run
 from rollouts.agent import Agent, Learner
 
+DIGITS = 1000
+"""Of a number behind a name, at most: Python reads no more than 4,300."""
+HURRY_FROM = 14
+"""The ply of a match from which the perfect player wins as soon, and loses as late, as it can."""
+DEEP = 8
+"""A book of so many stones leaves no opening that takes long."""
+SLOW = (
+    "perfect has no deep opening book of connect four: its moves of the first 8 plies take up to minutes "
+    "each, but only once (see move37 book --help)"
+)
 PLAYERS = "a run folder, uct:1000, alphabeta:6, perfect, random or package.module:Class"
 
 
-def player(name: str, game: Game, *, checkpoint: str = "last", trust: bool = False) -> Agent:
+def player(
+    name: str, game: Game, *, checkpoint: str = "last", trust: bool = False, match: bool = False
+) -> Agent:
     """The agent that `name` stands for, to play `game`.
 
     `checkpoint` is which one of a run folder. `trust` allows import paths to be followed, `name` itself among
-    them. Raises `UserError`: an unknown name, a number that is missing or none, a player of another game.
+    them. In a `match` the perfect player begins to hurry late, which is much faster. Where a player's moves
+    will take long, stderr is told. Raises `UserError`: an unknown name, a number that is missing or none, a
+    player of another game.
     """
     kind, colon, number = name.partition(":")
     if kind in AGENTS:
-        return _build(name, kind, game, _options(name, kind, number if colon else None))
+        options = _options(name, kind, number if colon else None)
+        if kind == "perfect" and match:
+            options["hurry_from"] = HURRY_FROM
+        agent = _build(name, kind, game, options)
+        if kind == "perfect" and game.name == "connect_four" and not _has_deep_book():
+            print(f"move37: {SLOW}", file=sys.stderr)
+        return agent
     if Path(name).is_dir():
         return _of_run(name, game, checkpoint, trust)
     if is_import_path(name):
@@ -38,6 +59,12 @@ def player(name: str, game: Game, *, checkpoint: str = "last", trust: bool = Fal
     near = nearest(kind, AGENTS)
     meant = f"did you mean '{near[0]}{colon}{number}'?" if near else f"a player is {PLAYERS}"
     raise UserError(f"no player '{name}'; {meant}")
+
+
+def _has_deep_book() -> bool:
+    from search.perfect.book import MOST_STONES, book_path
+
+    return any(book_path(stones).exists() for stones in range(DEEP, MOST_STONES + 1))
 
 
 def _options(name: str, kind: str, number: str | None) -> dict[str, int]:
@@ -50,8 +77,8 @@ def _options(name: str, kind: str, number: str | None) -> dict[str, int]:
     option, usual = takes
     if number is None:
         raise UserError(f"player '{name}' needs a number ({option}), as in {kind}:{usual}")
-    if not (number.isascii() and number.isdecimal() and int(number) > 0):
-        said = f"{option} must be a whole number from 1, as in {kind}:{usual}, not '{number}'"
+    if not (number.isascii() and number.isdecimal() and len(number) <= DIGITS and int(number) > 0):
+        said = f"{option} must be a whole number from 1, as in {kind}:{usual}, not '{number:.40}'"
         raise UserError(f"player '{name}': {said}")
     return {option: int(number)}
 

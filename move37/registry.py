@@ -30,6 +30,19 @@ AGENTS = {
     "rainbow": Entry(
         "agents.dqn:DQN", "DQN with all six improvements switched on (Hessel 2018)", "agents.dqn:RAINBOW"
     ),
+    "imitation": Entry(
+        "agents.imitation:Imitation",
+        "does as an expert does: supervised fine-tuning, behaviour cloning, rejection sampling",
+    ),
+    "grpo": Entry(
+        "llm_rl.grpo:GRPO",
+        "learns from several tries at each problem: language models and others (Shao 2024)",
+    ),
+    "language": Entry(
+        "llm_rl.policy:LanguagePolicy",
+        "a language model: it reads and writes text, and others teach it",
+    ),
+    "solver": Entry("llm_rl.solver:Solver", "works out every text task, step by step"),
     "alphazero": Entry(
         "search.alphazero:AlphaZero",
         "AlphaZero: self-play with tree search, on board games (Silver 2018)",
@@ -47,6 +60,9 @@ AGENTS = {
     "perfect": Entry("search.perfect.agent:Perfect", "never loses value; tic-tac-toe and connect four"),
     "random": Entry("agents.random:Random", "plays any legal action with equal chance; learns nothing"),
 }
+
+INNER = ("student", "expert", "policy")
+"""Options of agents that are agents themselves, written as a config's `agent` is."""
 
 
 def agent_class(kind: str) -> type:
@@ -67,6 +83,32 @@ def agent_class(kind: str) -> type:
     if not (isinstance(found, type) and issubclass(found, Agent)):
         raise UserError(f"'{kind}' is no rollouts.agent.Agent")
     return found
+
+
+def with_inner(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of an agent, in which agents inside are told by `path` and `options` instead of by `kind`.
+
+    Raises `OptionError` that names the option, where that is no agent.
+    """
+    from envs.options import OptionError
+
+    out = dict(options)
+    for name in INNER:
+        if not isinstance(options.get(name), Mapping):
+            continue
+        given = dict(options[name])
+        kind = given.pop("kind", None)
+        if kind is None:
+            raise OptionError(
+                name, f"{name} needs a kind, as agent has one; it has {', '.join(given) or 'nothing'}"
+            )
+        try:
+            found = agent_class(kind)
+        except UserError as error:
+            raise OptionError(f"{name}.kind", str(error)) from None
+        path = f"{found.__module__}:{found.__qualname__}"
+        out[name] = {"path": path, "options": preset(kind) | given}
+    return out
 
 
 def preset(kind: str) -> dict[str, Any]:

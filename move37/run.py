@@ -183,14 +183,15 @@ class Run:
 
         `n` is how many are played at once, `simulations` as in `agent_at`.
         """
-        from move37.build import set_threads
+        from move37.build import eval_options, set_threads
         from move37.evaluate import SEED, evaluate, slots_for
 
         set_threads(self.config.threads)
         agent = self.agent_at(checkpoint, simulations)
-        with closing(self.make_env(1)) as one:
+        options = eval_options(self.config)
+        with closing(self.make_env(1, **options)) as one:
             slots = slots_for(one, episodes)
-        env = self.make_env(n or slots)
+        env = self.make_env(n or slots, **options)
         try:
             return evaluate(
                 agent,

@@ -1,4 +1,4 @@
-"""What happened in a run so far: counters, the last episodes, and means since the last line of metrics."""
+"""What happened in a run so far: counters, the last episodes, and metrics since the last line of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ WINDOW = 100
 
 
 class Tally:
-    """Counts rollouts and updates; its state is plain data, so that a resumed run has the same sums."""
+    """Counts rollouts and updates; its state is plain data, so that a resumed run has the same sums.
+
+    A metric that is an int is a count: a line has the newest. Of others it has the mean over its updates.
+    """
 
     def __init__(self) -> None:
         self.env_steps, self.updates, self.episodes = 0, 0, 0
@@ -33,7 +36,7 @@ class Tally:
             self.lengths.extend(map(float, rollout.ended["length"]))
         for name, value in metrics.items():
             total, count = self.sums.get(name, (0.0, 0))
-            self.sums[name] = (total + float(value), count + 1)
+            self.sums[name] = (value, 1) if isinstance(value, int) else (total + float(value), count + 1)
 
     @property
     def mean_return(self) -> float:
@@ -41,7 +44,7 @@ class Tally:
         return sum(self.returns) / len(self.returns) if self.returns else math.nan
 
     def record(self) -> dict[str, float]:
-        """One line of metrics, means over the updates since the last; these sums start anew."""
+        """One line of metrics of the updates since the last; the sums start anew."""
         length = sum(self.lengths) / len(self.lengths) if self.lengths else math.nan
         record: dict[str, float] = {
             "env_steps": self.env_steps,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
+from move37.build import from_the_start
 from move37.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ FPS = 12.0
 
 @dataclass(frozen=True)
 class Moment:
-    """One step of play. `picture` (uint8 `[height, width, 3]`, a text, or None) is what the agent faced."""
+    """One step of play. `picture` (uint8 `[height, width, 3]`, a text, or None) is what the agent faced.
+
+    In the `aftermath` of an episode's last step, it is what that step led to; all else is told once more.
+    """
 
     picture: np.ndarray | str | None
     action: str
@@ -35,6 +39,7 @@ class Moment:
     """1 for the episode's first."""
     episode: int
     ended: bool
+    aftermath: bool = False
 
 
 def play(
@@ -43,7 +48,7 @@ def play(
     """Let `agent` play whole episodes in slot 0 of `env` (which has one slot), a moment a step.
 
     Every picture is taken before its step: after a step that ends an episode, the environment already shows
-    the next one.
+    the next one. Where it can draw the last observation, there is a moment more, the aftermath.
     """
     from rollouts.problems import seeds_from
 
@@ -54,32 +59,44 @@ def play(
     while episode <= episodes:
         seen = picture(env)
         decision = agent.act(obs, rng=rng, first=first, memory=memory, explore=explore)
-        obs, rewards, terminated, truncated, _ = env.step(decision.actions)
+        obs, rewards, terminated, truncated, info = env.step(decision.actions)
         memory, first = decision.memory, terminated | truncated
         step, total = step + 1, total + float(rewards[0])
         action = action_name(env, decision.actions[0])
-        yield Moment(seen, action, float(rewards[0]), total, step, episode, bool(first[0]))
+        moment = Moment(seen, action, float(rewards[0]), total, step, episode, bool(first[0]))
+        yield moment
         if first[0]:
+            end = as_picture(env.picture_of(info["final_obs"])) if env.render_mode else None
+            if end is not None:
+                yield replace(moment, picture=end, aftermath=True)
             episode, step, total = episode + 1, 0, 0.0
 
 
 def watchable(run: Run) -> tuple[BatchEnv, str]:
-    """One fresh slot of the run's environment that draws itself, and '' (where it cannot, the reason)."""
+    """One fresh slot of the run's environment that draws itself, and '' (where it cannot, the reason).
+
+    A board game begins at its first position.
+    """
+    options = from_the_start(run.config)
     try:
-        env = run.make_env(1, render_mode="rgb_array")
+        env = run.make_env(1, render_mode="rgb_array", **options)
     except UserError:  # it takes no such option: whatever else is wrong is said again
-        env = run.make_env(1)
+        env = run.make_env(1, **options)
     try:
         env.reset(seed=0)
         return env, "" if picture(env) is not None else f"{run.config.env.id} draws no pictures"
     except ValueError as error:
         env.close()
-        return run.make_env(1), str(error)
+        return run.make_env(1, **options), str(error)
 
 
 def picture(env: BatchEnv) -> np.ndarray | str | None:
     """What slot 0 looks like, in the environment's own drawing; None where it has none."""
-    drawn: Any = env.render() if env.render_mode else None
+    return as_picture(env.render() if env.render_mode else None)
+
+
+def as_picture(drawn: Any) -> np.ndarray | str | None:
+    """One picture out of what environments draw; None where it is none."""
     if isinstance(drawn, (tuple, list)):
         drawn = drawn[0]  # one picture a slot
     if isinstance(drawn, str):
@@ -106,7 +123,7 @@ def show_lines(moments: Iterable[Moment], out: TextIO) -> Iterator[Moment]:
     """Tell in plain lines each end, and each reward other than the step's before; passes the moments on."""
     before = 0.0
     for moment in moments:
-        if moment.ended or moment.reward not in (0, before):
+        if not moment.aftermath and (moment.ended or moment.reward not in (0, before)):
             print(caption(moment), file=out, flush=True)
         before = moment.reward
         yield moment

@@ -17,6 +17,7 @@ Obs = Any
 Memory = Mapping[str, Any] | None
 """What an agent carries from one decision to the next: arrays by name, rows first; or nothing."""
 Metrics = dict[str, float]
+"""What to log, by name. An int is a count, of which a line has the newest; of others it has the mean."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,21 @@ class Agent(ABC):
 class Learner(Agent):
     """An agent that improves from rollouts.
 
-    `actor` is who collects: the learner's own policy, or the expert that it imitates. `wants` says how to
-    collect: `{"steps": 128}`, or `{"episodes": 512, "group_size": 16}`.
+    `actor` collects: it is the learner's own `policy`, or the expert that it imitates. `wants` says how to
+    collect: `{"steps": 128}`, or `{"episodes": 512, "group_size": 16}`. As an agent, a learner is its policy.
     """
 
     actor: Agent
     progress: float = 0.0
     """Share of the budget that is spent, in [0, 1]; the loop sets it before `learn` (for schedules)."""
     wants: dict[str, Any]
+    plays_itself: bool = False
+    """Whether it learns from games in which it holds every seat, so that its environment needs several."""
+
+    @property
+    def policy(self) -> Agent:
+        """Who gets better: evaluations measure it, and checkpoints keep it."""
+        return self.actor
 
     @abstractmethod
     def learn(self, rollout: Rollout) -> Metrics:
@@ -95,10 +103,10 @@ class Learner(Agent):
     def act(
         self, obs: Obs, *, rng: np.ndarray, first: np.ndarray, memory: Memory = None, explore: bool = True
     ) -> Decision:
-        return self.actor.act(obs, rng=rng, first=first, memory=memory, explore=explore)
+        return self.policy.act(obs, rng=rng, first=first, memory=memory, explore=explore)
 
     def weights(self) -> dict[str, np.ndarray]:
-        return self.actor.weights()
+        return self.policy.weights()
 
     def load_weights(self, weights: Mapping[str, np.ndarray]) -> None:
-        self.actor.load_weights(weights)
+        self.policy.load_weights(weights)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from envs.options import OptionError, check_options
 from envs.paths import resolve
-from rollouts.agent import Agent
+from rollouts.agent import Agent, Learner
 
 
 def build_agent(spec: Mapping[str, Any], observation_space: Any, action_space: Any) -> Agent:
@@ -16,3 +17,17 @@ def build_agent(spec: Mapping[str, Any], observation_space: Any, action_space: A
     if not is_agent:
         raise ValueError(f"'{spec['path']}' is no rollouts.agent.Agent")
     return kind(observation_space, action_space, **spec.get("options", {}))
+
+
+def build_inner(name: str, spec: Mapping[str, Any], observation_space: Any, action_space: Any) -> Agent:
+    """The agent that another one's option `name` describes; of a learner, its policy.
+
+    Raises `OptionError` that names the option in it that does not fit.
+    """
+    options = spec.get("options", {})
+    try:
+        check_options(name, resolve(spec["path"]), options, given=("observation_space", "action_space"))
+        made = build_agent(spec, observation_space, action_space)
+    except OptionError as error:
+        raise OptionError(f"{name}.{error.option}", str(error)) from error
+    return made.policy if isinstance(made, Learner) else made

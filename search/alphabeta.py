@@ -7,17 +7,19 @@ where the mover changes.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
+from pydantic import Field
 
-from agents.options import Count, checked
+from agents.options import checked
 from envs.board.game import OPEN, Game, legal, outcome, play, to_play, value_of
 from envs.board.spaces import game_of
 from envs.kernels import kernel
 from envs.rng import next_below
 from rollouts.agent import Agent, Decision, Memory, Obs
+from search.states import checked_states
 from search.threads import share_out, workers_for
 
 SURE = 1 << 20
@@ -25,7 +27,7 @@ SURE = 1 << 20
 
 
 class AlphaBeta(Agent):
-    """Looks `depth` plies ahead, and plays one of the best moves by lot.
+    """Looks `depth` plies ahead, or to the end of the game, and plays one of the best moves by lot.
 
     Decisions carry `value` (float32 `[n]`): 1 or −1 where a win or a loss within `depth` plies is certain,
     else 0. Raises `ValueError` for spaces of no board game, `OptionError` for options out of range.
@@ -38,9 +40,10 @@ class AlphaBeta(Agent):
         action_space: spaces.Space,
         *,
         device: str = "cpu",
-        depth: Count = 5,
+        depth: Annotated[int, Field(ge=1, le=1000)] = 5,
     ) -> None:
-        self.game, self.depth = game_of(observation_space), depth
+        self.game = game_of(observation_space)
+        self.depth = min(depth, self.game.longest)
         self.order = centre_first(self.game)
 
     def act(
@@ -49,19 +52,43 @@ class AlphaBeta(Agent):
         actions, scores = self.search(obs["state"], rng)
         return Decision(actions, fields={"value": np.sign(scores).astype(np.float32)})
 
-    def search(self, states: np.ndarray, rng: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The moves to play and their scores, int64 `[n]`, from `states` (uint64 `[n, words]`, none over).
+    def search(
+        self, states: np.ndarray, rng: np.ndarray, depth: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The moves to play and their scores, int64 `[n]`, from `states` (uint64 `[n, words]`).
 
-        Advances `rng` (uint64 `[n]`).
+        Advances `rng` (uint64 `[n]`). Raises `ValueError` as `checked_states` does, for a game that is over
+        too.
         """
+        states = checked_states(self.game, states, rng)
         n, workers = len(states), workers_for(len(states))
-        actions, scores, states = np.zeros(n, np.int64), np.zeros(n, np.int64), np.ascontiguousarray(states)
+        actions, scores = np.zeros(n, np.int64), np.zeros(n, np.int64)
 
         def work(w: int) -> None:
-            search_share(self.game.code, self.order, self.depth, states, rng, w, workers, actions, scores)
+            search_share(
+                self.game.code, self.order, depth or self.depth, states, rng, w, workers, actions, scores
+            )
 
         share_out(work, workers)
         return actions, scores
+
+    def score_moves(self, state: np.ndarray) -> np.ndarray:
+        """What each move from `state` (uint64 `[words]`) is worth, int64 `[actions]`; 0 for illegal ones.
+
+        Above 0 it wins within `depth` plies, below 0 it loses, the sooner the further from 0.
+        """
+        scores = np.zeros(self.game.actions, np.int64)
+        score_all(self.game.code, self.order, self.depth, checked_states(self.game, state[None])[0], scores)
+        return np.sign(scores) * np.maximum(np.abs(scores) - SURE + self.depth, 0)
+
+    def line(self, state: np.ndarray, best: int, rng: np.ndarray, plies: int) -> list[int]:
+        """`best`, and the moves that would follow as far as it sees, at most `plies` in all."""
+        state, line = state.copy(), [best]
+        play(self.game.code, state, best)
+        while len(line) < min(plies, self.depth) and outcome(state) == OPEN:
+            line.append(int(self.search(state[None], rng, self.depth - len(line))[0][0]))
+            play(self.game.code, state, line[-1])
+        return line
 
     def spec(self) -> dict[str, Any]:
         return {"path": "search.alphabeta:AlphaBeta", "options": {"depth": self.depth}}
@@ -102,16 +129,33 @@ class Line(NamedTuple):
 
 
 @kernel
-def search_share(code, order, depth, states, rng, first, step, actions, scores):  # type: ignore[no-untyped-def]
-    """Search from the states `first`, `first + step`, …; writes `actions` and `scores`."""
-    line = Line(
-        np.empty((depth + 1, states.shape[1]), np.uint64),
-        np.empty((depth + 1, len(order)), np.bool_),
+def new_line(depth, words, actions):  # type: ignore[no-untyped-def]
+    """Room for a search."""
+    return Line(
+        np.empty((depth + 1, words), np.uint64),
+        np.empty((depth + 1, actions), np.bool_),
         np.empty(depth + 1, np.int64),
         np.empty(depth + 1, np.int64),
         np.empty(depth + 1, np.int64),
         np.empty(depth + 1, np.int64),
     )
+
+
+@kernel
+def score_all(code, order, depth, state, scores):  # type: ignore[no-untyped-def]
+    """Write the exact score of each legal move of a state."""
+    line = new_line(depth, len(state), len(order))
+    line.states[0] = state
+    legal(code, line.states[0], line.masks[0])
+    for action in order:
+        if line.masks[0, action]:
+            scores[action] = score_of(code, order, line, action, -SURE)
+
+
+@kernel
+def search_share(code, order, depth, states, rng, first, step, actions, scores):  # type: ignore[no-untyped-def]
+    """Search from the states `first`, `first + step`, …; writes `actions` and `scores`."""
+    line = new_line(depth, states.shape[1], len(order))
     for b in range(first, len(states), step):
         line.states[0] = states[b]
         actions[b], scores[b] = best_move(code, order, line, rng, b)

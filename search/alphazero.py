@@ -14,12 +14,14 @@ from gymnasium import spaces
 from agents.networks import from_arrays, to_arrays
 from agents.optim import apply_gradients, gradient_norm, load_optimiser_state, optimiser_state, set_lr
 from agents.options import Count, NotNegative, Positive, Precision, Share, checked, read
+from envs.options import OptionError
 from rollouts.agent import Learner, Metrics
 from rollouts.rollout import Rollout
 from search.gate import Gate, GateOptions
+from search.moments import MOMENT, as_moments, as_plain
 from search.planner import RESIGNED, RESIGNS, Planner
 from search.replay import Batch, Positions
-from search.tree import UNKNOWN
+from search.tree import UNKNOWN, Simulations
 
 KEPT_MOMENTS = 100
 
@@ -55,7 +57,7 @@ class AlphaZero(Learner):
     * `lr`, `anneal_lr` (fall to 0 in a half cosine over the budget), `weight_decay`: AdamW's.
     * `value_coef`: weight of the squared error of the value; `max_grad_norm`: of the clipped gradient.
     * `symmetries`: learn from positions as turned and mirrored at random.
-    * `bootstrap`: share of the search's own value in the value's target; 0 is the outcome alone.
+    * `bootstrap`: share of the search's own value in the value's target; 0 is the result alone.
     * `resign`: see `search.planner.Resign`.
     * `gate`: see `Gate`; without one, self-play is by the newest network.
 
@@ -64,6 +66,7 @@ class AlphaZero(Learner):
     """
 
     actor: Planner
+    plays_itself = True
 
     @checked
     def __init__(
@@ -76,7 +79,7 @@ class AlphaZero(Learner):
         n_steps: Count = 8,
         network: Mapping[str, Any] | None = None,
         search: Mapping[str, Any] | None = None,
-        eval_simulations: Count = 400,
+        eval_simulations: Simulations = 400,
         temperature: Mapping[str, Any] | None = None,
         fast: Mapping[str, Any] | None = None,
         resign: Mapping[str, Any] | None = None,
@@ -94,6 +97,9 @@ class AlphaZero(Learner):
         symmetries: bool = True,
         bootstrap: Share = 0.0,
     ) -> None:
+        if window > replay_capacity:
+            said = f"must be at most replay_capacity ({replay_capacity}), not {window}"
+            raise OptionError("window", f"window {said}")
         plays: dict[str, Any] = {
             "network": network,
             "search": search,
@@ -117,22 +123,25 @@ class AlphaZero(Learner):
         self.generator = np.random.default_rng(seed)
         self.pending: dict[str, np.ndarray] = {}
         self.owed = 0.0
-        self.games = 0
-        self.resigned = np.zeros(2, np.int64)  # control games that were given up, and those not lost
-        self.moments = np.zeros((0, 5), np.float32)
+        self.gradient_steps = 0
+        self.given_up = self.not_lost = 0  # control games that were given up, and those that were not lost
+        self.moments = np.zeros(0, MOMENT)
         self.moment_states = np.zeros((0, self.actor.game.words), np.uint64)
 
     def learn(self, rollout: Rollout) -> Metrics:
         """Take in one rollout that `self.actor` played, and learn from all that games have taught so far."""
         self._note_moments(rollout)
         new = self._take_in(rollout)
+        if self.gate is not None:
+            self.gate.waited += new
         self.owed += new * self.replay_ratio / self.batch_size
         steps, metrics = int(self.owed), self._describe(rollout)
         self.owed -= steps
         if steps:
             metrics |= self._improve(steps)
-            metrics |= self._hand_over(new)
-        return metrics | {"replay_size": float(len(self.positions)), "window": float(self._window())}
+            metrics |= self._hand_over()
+        counts = {"replay_size": len(self.positions), "window": self._window()}
+        return metrics | counts | {"gradient_steps": self.gradient_steps}
 
     # -- from games to positions -----------------------------------------------------------------------
 
@@ -143,7 +152,6 @@ class AlphaZero(Learner):
             rows = {name: np.concatenate([self.pending[name], column]) for name, column in rows.items()}
         ids = np.asarray(rollout.ended["episode"])
         order = np.argsort(ids)
-        self.games += len(ids)
         if not len(ids):
             self.pending = rows
             return 0
@@ -154,7 +162,8 @@ class AlphaZero(Learner):
         given_up = (rows["resigned"] == RESIGNED) & ~rows["control"]
         kept = np.flatnonzero(over & whole[place] & ~given_up)
         gave_up = over & (rows["resigned"] == RESIGNS) & rows["control"]
-        self.resigned += np.array([gave_up.sum(), (results[gave_up] > -1).sum()])
+        self.given_up += int(gave_up.sum())
+        self.not_lost += int((results[gave_up] > -1).sum())
         results = _settled(rows, results)[kept]
         values = (1 - self.bootstrap) * results + self.bootstrap * rows["value"][kept]
         names = {"states": rows["state"], "policies": rows["policy"], "weights": rows["full"]}
@@ -165,20 +174,20 @@ class AlphaZero(Learner):
     def _note_moments(self, rollout: Rollout) -> None:
         """Keep the moves that surprised most; see `search.planner.moments`."""
         found = rollout.fields["moment"]
-        at = np.nonzero((found[..., 0] > 0) & rollout.valid)
+        at = np.nonzero((found["gain"] > 0) & rollout.valid)
         moments = np.concatenate([self.moments, found[at]])
         states = np.concatenate([self.moment_states, rollout.obs["state"][:-1][at]])
         _, once = np.unique(states, axis=0, return_index=True)
-        best = once[np.argsort(-moments[once, 0], kind="stable")][:KEPT_MOMENTS]
+        best = once[np.argsort(-moments["gain"][once], kind="stable")][:KEPT_MOMENTS]
         self.moments, self.moment_states = moments[best], states[best]
 
     def _describe(self, rollout: Rollout) -> Metrics:
         ended, full = rollout.ended, rollout.fields["full"] & rollout.valid
-        metrics = {"games": float(self.games)}
+        metrics: Metrics = {}
         if len(ended["episode"]):
             metrics["game_length"] = float(np.mean(ended["length"]))
-        if self.resigned[0]:
-            metrics["resign_wrong"] = float(self.resigned[1] / self.resigned[0])
+        if self.given_up:
+            metrics["resign_wrong"] = self.not_lost / self.given_up
         if full.any():
             policy = rollout.fields["policy"][full]
             metrics["search_entropy"] = float(-(policy * np.log(np.maximum(policy, 1e-12))).sum(1).mean())
@@ -210,21 +219,21 @@ class AlphaZero(Learner):
             losses.append(parts)
             norms.append(norm)
         self.network.eval()
+        self.gradient_steps += steps
         policy_loss, value_loss = torch.stack(losses).mean(0).tolist()
         return {
             "policy_loss": policy_loss,
             "value_loss": value_loss,
             "grad_norm": float(np.mean(norms)),
-            "gradient_steps": float(steps),
             "lr": float(lr),
         }
 
-    def _hand_over(self, new: int) -> Metrics:
+    def _hand_over(self) -> Metrics:
         """The actor plays by the network as it has become, where the gate lets it through."""
         if self.gate is None:
             self.actor.load_weights(to_arrays(self.network))
             return {}
-        return self.gate.try_out(to_arrays(self.network), new)
+        return self.gate.try_out(to_arrays(self.network))
 
     def _loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         device = self.actor.device
@@ -235,6 +244,10 @@ class AlphaZero(Learner):
         with torch.autocast(device, torch.bfloat16, enabled=self.actor.precision == "bf16"):
             logits, value = self.network(planes)
         return alphazero_loss(logits.float(), value.float(), policy, outcome, weight, self.value_coef)
+
+    def load_weights(self, weights: Mapping[str, np.ndarray]) -> None:
+        from_arrays(self.network, weights)
+        self.actor.load_weights(weights)
 
     # -- saving ----------------------------------------------------------------------------------------
 
@@ -248,23 +261,24 @@ class AlphaZero(Learner):
             "pending": {name: column.copy() for name, column in self.pending.items()},
             "generator": self.generator.bit_generator.state,
             "owed": self.owed,
-            "games": self.games,
-            "resigned": self.resigned.copy(),
-            "moments": {"found": self.moments, "states": self.moment_states},
+            "gradient_steps": self.gradient_steps,
+            "resigned": [self.given_up, self.not_lost],
+            "moments": {"found": as_plain(self.moments), "states": self.moment_states},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         from_arrays(self.network, state["network"])
-        self.actor.load_weights(state["actor"])
-        if self.gate is not None:
+        self.actor.load_weights(state["network" if self.gate is None else "actor"])
+        if self.gate is not None and state["gate"] is not None:
             self.gate.set_state(state["gate"])
         load_optimiser_state(self.optimiser, state["optimiser"])
         self.positions.set_state(state["positions"])
         self.pending = dict(state["pending"])
         self.generator.bit_generator.state = state["generator"]
-        self.owed, self.games = float(state["owed"]), int(state["games"])
-        self.resigned = np.array(state["resigned"])
-        self.moments, self.moment_states = state["moments"]["found"], state["moments"]["states"]
+        self.owed, self.gradient_steps = float(state["owed"]), int(state.get("gradient_steps", 0))
+        self.given_up, self.not_lost = map(int, state["resigned"])
+        self.moments = as_moments(state["moments"]["found"])
+        self.moment_states = state["moments"]["states"]
 
 
 def _rows(rollout: Rollout) -> dict[str, np.ndarray]:

@@ -15,31 +15,34 @@ from envs.board.vector import Board
 from rollouts.agent import Metrics
 from search.match import play_match
 from search.planner import Planner
+from search.tree import Simulations
 
 
 class GateOptions(Options):
     """When a network that learned takes the place of the one that plays."""
 
     every: Count = 20_000
-    """Positions that are learned from between two matches."""
+    """Positions of finished games between two matches."""
     pairs: Count = 40
     """Openings of a match, each played twice with colours swapped; AlphaGo Zero: 400 games."""
     random_plies: Annotated[int, Field(ge=0)] = 4
     score: Share = 0.55
     """What it must score; AlphaGo Zero: 55 %."""
-    simulations: Count = 64
+    simulations: Simulations = 64
 
 
 class Gate:
-    """Plays matches between `champion`, the actor, and what it might become."""
+    """Plays matches between `champion`, the actor, and what it might become.
+
+    `waited` are the positions since the last match, which the learner counts.
+    """
 
     def __init__(self, options: GateOptions, champion: Planner, seed: int) -> None:
         self.options, self.champion, self.seed = options, champion, seed
         self.waited = self.matches = self.passed = 0
 
-    def try_out(self, weights: Mapping[str, np.ndarray], new: int) -> Metrics:
-        """After `new` more positions: a match is due, or not. Who scores enough becomes the champion."""
-        self.waited += new
+    def try_out(self, weights: Mapping[str, np.ndarray]) -> Metrics:
+        """Where a match is due: who scores enough becomes the champion."""
         if self.waited < self.options.every:
             return {}
         self.waited = 0
@@ -50,7 +53,7 @@ class Gate:
         if match.score >= self.options.score:
             self.passed += 1
             self.champion.load_weights(weights)
-        return {"gate_score": match.score, "gate_passed": float(self.passed)}
+        return {"gate_score": match.score, "gate_passed": self.passed}
 
     def _board(self) -> Board:
         """Room for a whole match."""

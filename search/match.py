@@ -1,8 +1,9 @@
 """Matches of two agents: every opening is played twice, with colours swapped, and such a pair counts as one.
 
 The two games of a pair share their opening, so they are not independent: the interval of the score is that of
-a mean over pairs (as cutechess and fishtest count them). Games are played here and not by a `Sampler`, whose
-rollouts hold one agent's moves alone, and no game that was over before its first.
+a mean over pairs (as cutechess and fishtest count them). No opening comes twice, nor as a mirror image: it
+would say nothing new. Games are played here and not by a `Sampler`, whose rollouts hold one agent's moves
+alone, and no game that was over before its first.
 """
 
 from __future__ import annotations
@@ -14,13 +15,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.base import BatchEnv
+from envs.board.game import Game
 from envs.board.spaces import game_of
+from envs.board.symmetry import canonical
 from rollouts.agent import Agent
 from rollouts.problems import seeds_from
 from rollouts.sampler import Seat
 
 Z = 1.959964
 """95 % of a normal distribution lie within ± this many standard deviations."""
+DRAWN = 256
+"""Openings that are drawn from one seed."""
+FRUITLESS = 10_000
+"""After so many draws in a row that give nothing new, all openings are taken to be found."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +39,13 @@ class Match:
     losses: int
     pairs: tuple[int, ...]
     """How many pairs came to 0, 1, 2, 3, 4 half points: LL, LD, DD or WL, WD, WW."""
-    openings: int
-    """How many openings were different ones."""
     games: int
     """How many games were different ones, by opening and moves: the rest said nothing new."""
+
+    @property
+    def openings(self) -> int:
+        """How many openings were played: all different; fewer than were asked for if there are no more."""
+        return sum(self.pairs)
 
     @property
     def score(self) -> float:
@@ -72,26 +82,48 @@ def play_match(
 ) -> Match:
     """Play `pairs` openings of a board game, each twice with colours swapped, as many at once as `env` holds.
 
-    Openings are what `env` begins with: make it with `random_plies`, for agents that leave nothing to chance
-    play one game from one opening. They, and each game's own generator, follow from `seed`. Raises
-    `ValueError` for no board game, and where there is no room for a pair.
+    Openings are what `env` begins with: make it with `random_plies`, for without them there is but one. All
+    are different, by the game's symmetries too; where there are fewer, each is played once. They, and each
+    game's own generator, follow from `seed`. Raises `ValueError` for no board game, and where there is no
+    room for a pair.
     """
-    game_of(env.single_observation_space)
+    game = game_of(env.single_observation_space)
     room = env.num_envs // 2
     if room < 1 or pairs < 1:
         raise ValueError(f"a match takes 2 slots and 1 pair at least, not {env.num_envs} and {pairs}")
-    seeds, rng = seeds_from([seed, 0], pairs), seeds_from([seed, 1], 2 * pairs).astype(np.uint64)
-    points, openings, games = [], set[bytes](), set[bytes]()
-    for k in range(0, pairs, room):
+    seeds = draw_openings(env, game, pairs, seed)
+    rng = seeds_from([seed, 1], 2 * len(seeds)).astype(np.uint64)
+    points, games = [], set[bytes]()
+    for k in range(0, len(seeds), room):
         at_once = slice(k, k + room), slice(2 * k, 2 * (k + room))
         won, states, moves = play_pairs(env, a, b, seeds[at_once[0]], rng[at_once[1]], explore)
         points.append(won)
-        openings |= {state.tobytes() for state in states}
         games |= {state.tobytes() + line[line >= 0].tobytes() for state, line in zip(states, moves)}
     half_points = np.concatenate(points)
     losses, draws, wins = np.bincount(half_points, minlength=3).tolist()
     bins = np.bincount(half_points.reshape(-1, 2).sum(axis=1), minlength=5)
-    return Match(wins, draws, losses, tuple(bins.tolist()), len(openings), len(games))
+    return Match(wins, draws, losses, tuple(bins.tolist()), len(games))
+
+
+def draw_openings(env: BatchEnv, game: Game, pairs: int, seed: int) -> np.ndarray:
+    """Seeds, int64 `[k]`, with which `env` begins `pairs` different openings, or all there seem to be."""
+    found, fruitless, k = dict[bytes, int](), 0, 0
+    while len(found) < pairs and fruitless < FRUITLESS:
+        seeds = seeds_from([seed, 0, k], DRAWN)
+        for name, one in zip(names_of(env, game, seeds), seeds.tolist()):
+            fruitless = fruitless + 1 if name in found else 0
+            found.setdefault(name, one)
+        k += 1
+    return np.array(list(found.values())[:pairs])
+
+
+def names_of(env: BatchEnv, game: Game, seeds: np.ndarray) -> list[bytes]:
+    """What is `canonical` of the openings that these seeds begin."""
+    names, n = list[bytes](), env.num_envs
+    for k in range(0, len(seeds), n):
+        obs, _ = env.reset(seed=np.resize(seeds[k : k + n], n).tolist())
+        names += canonical(game, obs)
+    return names[: len(seeds)]
 
 
 def play_pairs(

@@ -24,7 +24,8 @@ from search.noise import mix_dirichlet
 from search.reuse import Kept, as_kept, as_trees, graft
 from search.rounds import Round, advance, advance_all, improve_roots, pack
 from search.rules import GUMBEL, PUCT, Settings, halving_schedule
-from search.tree import DRAWN, LOST, NODE, NONE, ROOT, UNKNOWN, Trees, make_trees
+from search.states import checked_states
+from search.tree import DRAWN, LOST, NODE, NONE, ROOT, UNKNOWN, Simulations, Trees, make_trees
 
 SHARE = 64
 """Games that a thread should have at least: for fewer, it takes longer to wake it."""
@@ -40,7 +41,7 @@ class SearchOptions(Options):
     `simulations` are descents from the root, each to one leaf.
     """
 
-    simulations: Count = 64
+    simulations: Simulations = 64
     """AlphaZero: 800."""
     rule: Literal["puct", "gumbel"] = "puct"
     exact: bool = True
@@ -112,8 +113,8 @@ class Found:
     """`[B]`: the evaluator's value."""
     proven: np.ndarray
     """int8 `[B]`: UNKNOWN, LOST, DRAWN, WON."""
-    kept: Kept | None = None
-    """With `reuse`: the trees, for the next search of the same games."""
+    trees: Kept | None = None
+    """With `reuse`, for the next search of the same games."""
 
 
 class Search:
@@ -143,12 +144,14 @@ class Search:
         kept: Kept | None = None,
         first: np.ndarray | bool = False,
     ) -> Found:
-        """Search from `states` (uint64 `[B, words]`, none of them over); advances `rng` (uint64 `[B]`).
+        """Search from `states` (uint64 `[B, words]`); advances `rng` (uint64 `[B]`).
 
         `simulations` are those of the options, or others, one number or `[B]`. Where `noisy` (bool, or `[B]`)
         root noise is mixed into the prior (PUCT) or drawn for the moves (Gumbel). With `reuse`, `kept` is
         what the last search of these games kept; games that are at their `first` move begin afresh.
+        Raises `ValueError` as `checked_states` does, for a game that is over too.
         """
+        states = checked_states(self.game, states, rng)
         count = len(states)
         simulations = np.broadcast_to(self.options.simulations if simulations is None else simulations, count)
         trees = self._room(count, int(simulations.max(initial=0)))
@@ -256,7 +259,7 @@ class Search:
             value=value,
             raw_value=root["value"].copy(),
             proven=root["proven"].astype(np.int8),
-            kept=as_kept(trees) if self.options.reuse else None,
+            trees=as_kept(trees) if self.options.reuse else None,
         )
 
 

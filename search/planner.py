@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from gymnasium import spaces
 from pydantic import Field
 
 from agents.networks import from_arrays, seeded, to_arrays
-from agents.options import Count, NotNegative, Options, Precision, Share, checked, read
+from agents.options import NotNegative, Options, Precision, Share, checked, read
+from agents.replay.storage import digest
 from envs.board.spaces import game_of
+from envs.options import OptionError
 from envs.rng import uniform
 from rollouts.agent import Agent, Decision, Memory
+from rollouts.rollout import Rollout
 from search.mcts import Found, Search, SearchOptions
+from search.moments import moments
 from search.networks import Evaluator, PolicyValueNet
-
-LIKED = 0.05
-"""A prior from which on the policy likes a move."""
-UNLIKELY = 0.001
-"""A prior below which nobody would have expected it (the move 37 of AlphaGo's second game: 1 in 10,000)."""
+from search.tree import Simulations, Tree
 
 
 class Temperature(Options):
@@ -41,7 +42,7 @@ class Fast(Options):
     """
 
     share: Annotated[float, Field(ge=0, lt=1)] = 0.75
-    simulations: Count = 16
+    simulations: Simulations = 16
 
 
 class Resign(Options):
@@ -68,9 +69,11 @@ class Planner(Agent):
 
     Decisions carry `policy` (float32 `[n, actions]`: what the search would have the network say), `value`
     (float32 `[n]`, exact where `proven`), `proven` (int8 `[n]`: UNKNOWN, LOST, DRAWN or WON for the mover),
-    `full` (bool `[n]`: whether the search was a full one) and `moment` (float32 `[n, 5]`, see `moments`);
+    `full` (bool `[n]`: whether the search was a full one) and `moment` (`MOMENT` `[n]`, see `moments`);
     with `explore=False` also `visits` (int32), `q` and `prior` (float32), `[n, actions]`; with `resign` also
     `resigned` (int8 `[n]`: PLAYING, RESIGNS by this decision, or RESIGNED before) and `control` (bool `[n]`).
+    It remembers, where it needs them: with `resign` the columns `resigned` and `control`; with `search.reuse`
+    the trees, and by which `weights` they were grown. A column that is missing begins afresh in every game.
     Raises `ValueError` for spaces of no board game, `OptionError` for options out of range.
     """
 
@@ -86,7 +89,7 @@ class Planner(Agent):
         device: str = "cpu",
         network: Mapping[str, Any] | None = None,
         search: Mapping[str, Any] | None = None,
-        eval_simulations: Count = 400,
+        eval_simulations: Simulations = 400,
         temperature: Mapping[str, Any] | None = None,
         fast: Mapping[str, Any] | None = None,
         resign: Mapping[str, Any] | None = None,
@@ -98,41 +101,84 @@ class Planner(Agent):
         self.fast = None if fast is None else read(Fast, fast, "fast")
         self.resign = None if resign is None else read(Resign, resign, "resign")
         self.eval_simulations, self.precision, self.device = eval_simulations, precision, device
+        full = self.search_options.simulations
+        if self.fast is not None and self.fast.simulations > full:
+            said = f"must be at most search.simulations ({full}), not {self.fast.simulations}"
+            raise OptionError("fast.simulations", f"fast.simulations {said}")
+        self.short = min(full, (self.fast or Fast()).simulations)
         shape = (*self.game.shape, len(self.game.planes))
         with seeded(seed):
             self.network = PolicyValueNet(shape, self.game.actions, network=network).to(device)
         self.evaluator = Evaluator(self.network, device=device, precision=precision)
         self.search = Search(self.game, self.evaluator, self.search_options)
+        self.refresh()
 
     def act(
         self, obs: Any, *, rng: np.ndarray, first: np.ndarray, memory: Memory = None, explore: bool = True
     ) -> Decision:
-        states = obs["state"]
-        count = len(states)
-        full = np.ones(count, bool)
-        if not explore:
-            found = self.search.run(states, rng, self.eval_simulations, kept=memory, first=first)
-            decision = self._decide(found, found.best, full)
-            told = {"visits": found.visits, "q": found.q, "prior": found.prior}
-            return replace(decision, fields={**decision.fields, **told})
-        simulations = np.full(count, self.search_options.simulations)
+        think = self._explore if explore else self._play
+        return think(obs["state"], rng, first, memory or {})
+
+    def _play(
+        self, states: np.ndarray, rng: np.ndarray, first: np.ndarray, memory: Mapping[str, np.ndarray]
+    ) -> Decision:
+        """The best moves, and what speaks for them."""
+        found = self._search(states, rng, first, memory, self.eval_simulations)
+        told = {"visits": found.visits, "q": found.q, "prior": found.prior}
+        fields = self._fields(found, np.ones(len(states), bool)) | told
+        return Decision(found.best, self._memory(found), fields)
+
+    def _explore(
+        self, states: np.ndarray, rng: np.ndarray, first: np.ndarray, memory: Mapping[str, np.ndarray]
+    ) -> Decision:
+        """Moves to learn from: some after short searches, drawn by the temperature."""
+        full = np.ones(len(states), bool)
         if self.fast is not None:
             full = uniform(rng) >= self.fast.share
-        kept = self._kept(memory, first, rng)
-        if kept is not None:
-            full &= kept["control"] | ~kept["resigned"]
-        simulations = np.where(full, simulations, (self.fast or Fast()).simulations)
-        found = self.search.run(states, rng, simulations, noisy=full, kept=memory, first=first)
-        if self.search_options.rule == "gumbel":  # whose noise is in the choice already
-            return self._decide(found, found.best, full, kept)
-        return self._decide(found, self._draw(found, states, uniform(rng)), full, kept)
-
-    def _kept(self, memory: Memory, first: np.ndarray, rng: np.ndarray) -> dict[str, np.ndarray] | None:
-        """Which games were given up, and which are controls; None without `resign`."""
+        given_up = self._given_up(rng, first, memory)
+        if given_up:
+            full &= given_up["control"] | ~given_up["resigned"]
+        simulations = np.where(full, self.search_options.simulations, self.short)
+        found = self._search(states, rng, first, memory, simulations, noisy=full)
+        actions = found.best
+        if self.search_options.rule == "puct":  # Gumbel's noise is in the choice already
+            actions = self._draw(found, states, uniform(rng))
+        fields, kept = self._fields(found, full), self._memory(found)
         if self.resign is None:
+            return Decision(actions, kept, fields)
+        before, lost = given_up["resigned"], found.value < -self.resign.below
+        marks = np.where(before, RESIGNED, np.where(lost, RESIGNS, PLAYING)).astype(np.int8)
+        fields |= {"resigned": marks, "control": given_up["control"]}
+        return Decision(actions, given_up | {"resigned": before | lost} | (kept or {}), fields)
+
+    def _search(
+        self,
+        states: np.ndarray,
+        rng: np.ndarray,
+        first: np.ndarray,
+        memory: Mapping[str, np.ndarray],
+        simulations: np.ndarray | int,
+        noisy: np.ndarray | bool = False,
+    ) -> Found:
+        """Search, going on with trees that were grown by these very weights."""
+        trees = memory if "weights" in memory else None
+        afresh = first if trees is None else first | (trees["weights"] != self.version)
+        return self.search.run(states, rng, simulations, noisy=noisy, kept=trees, first=afresh)
+
+    def _memory(self, found: Found) -> dict[str, np.ndarray] | None:
+        """The trees and whose they are; None without `reuse`."""
+        if found.trees is None:
             return None
+        return {**found.trees, "weights": np.full(len(found.best), self.version)}
+
+    def _given_up(
+        self, rng: np.ndarray, first: np.ndarray, memory: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Which games were given up (`resigned`), and which are controls; nothing without `resign`."""
+        if self.resign is None:
+            return {}
         control = uniform(rng) < self.resign.control
-        if memory is None:
+        if "control" not in memory:
             return {"resigned": np.zeros(len(first), bool), "control": control}
         control = np.where(first, control, memory["control"])
         return {"resigned": memory["resigned"] & ~first, "control": control}
@@ -146,29 +192,34 @@ class Planner(Agent):
         drawn = (u[:, None] * totals[:, -1:] < totals).argmax(axis=1)
         return np.where((heat > 0) & (totals[:, -1] > 0), drawn, found.best)
 
-    def _decide(
-        self,
-        found: Found,
-        actions: np.ndarray,
-        full: np.ndarray,
-        kept: dict[str, np.ndarray] | None = None,
-    ) -> Decision:
-        fields = {"policy": found.policy, "value": found.value, "proven": found.proven, "full": full}
-        fields["moment"] = moments(found)
-        if kept is None or self.resign is None:
-            return Decision(actions, found.kept, fields)
-        lost = found.value < -self.resign.below
-        fields["resigned"] = np.where(kept["resigned"], RESIGNED, np.where(lost, RESIGNS, PLAYING)).astype(
-            np.int8
-        )
-        fields["control"] = kept["control"]
-        memory = {**kept, "resigned": kept["resigned"] | lost, **(found.kept or {})}
-        return Decision(actions, memory, fields)
+    def _fields(self, found: Found, full: np.ndarray) -> dict[str, np.ndarray]:
+        """What every decision tells."""
+        told = {"policy": found.policy, "value": found.value, "proven": found.proven}
+        return told | {"full": full, "moment": moments(found)}
+
+    @property
+    def tree(self) -> Tree:
+        """That of the last search's first game."""
+        return Tree(*(array[0] for array in self.search.trees))
+
+    def examples(self, rollout: Rollout) -> dict[str, np.ndarray]:
+        """What imitation learns from: every move, whoever made it."""
+        at = np.nonzero(rollout.valid)
+        planes, actions = rollout.obs["planes"], rollout.actions
+        return {"planes": planes[at], "actions": actions[at], "episode": rollout.episode[at]}
+
+    def log_likelihood(self, examples: Mapping[str, np.ndarray]) -> torch.Tensor:
+        """The log-probability of each move by the network alone, `[B]`."""
+        planes, actions = (torch.as_tensor(examples[k], device=self.device) for k in ("planes", "actions"))
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16"):
+            logits, _ = self.network(planes)
+        return F.log_softmax(logits.float(), dim=1).gather(1, actions[:, None])[:, 0]
 
     def refresh(self) -> None:
         """The network has learned: the search uses it as it is now."""
         self.evaluator.load(self.network)
         self.search.forget()
+        self.version = np.uint64(int(digest(self.weights()), 16))  # the same in every process
 
     def weights(self) -> dict[str, np.ndarray]:
         return to_arrays(self.network)
@@ -188,17 +239,3 @@ class Planner(Agent):
             "precision": self.precision,
         }
         return {"path": "search.planner:Planner", "options": options}
-
-
-def moments(found: Found) -> np.ndarray:
-    """Moves like move 37, float32 `[n, 5]`: (gain, action, prior, share of visits, value of the move).
-
-    `gain` is by how much the best move's value is above that of every move that the policy liked (prior of
-    `LIKED` at least), where the policy gave it less than `UNLIKELY`; elsewhere 0.
-    """
-    rows = np.arange(len(found.best))
-    prior, q = found.prior[rows, found.best], found.q[rows, found.best]
-    liked = np.where(found.prior >= LIKED, found.q, -np.inf).max(axis=1)
-    visits = found.visits[rows, found.best] / np.maximum(found.visits.sum(axis=1), 1)
-    gain = np.where((prior < UNLIKELY) & (visits > 0) & np.isfinite(liked), q - liked, 0.0)
-    return np.stack([np.maximum(gain, 0), found.best, prior, visits, q], axis=1).astype(np.float32)

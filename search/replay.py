@@ -17,7 +17,9 @@ CHUNK = 16_384
 
 
 class Positions:
-    """A ring of `capacity` positions, named by a count that never wraps: `i` lies at `i % capacity`.
+    """The newest `capacity` positions, named by a count that never wraps: `i` lies at `i % ring`.
+
+    The ring is `capacity` rounded up to whole chunks, which a checkpoint shares with others.
 
     Columns: `states` uint64 `[words]`, `policies` float32 `[actions]`, `values` float32 (the result for
     who was to move), `weights` float32 (of the policy's loss: 0 after a short search).
@@ -25,14 +27,14 @@ class Positions:
 
     def __init__(self, game: Game, capacity: int) -> None:
         self.game, self.head = game, 0
-        self.chunk = min(CHUNK, capacity)
-        self.capacity = -(-capacity // self.chunk) * self.chunk
+        self.capacity, self.chunk = capacity, min(CHUNK, capacity)
+        self.ring = whole(capacity, self.chunk)
         self.names: dict[int, str] = {}  # of the Segments so far, by their first position
         self.columns: dict[str, np.ndarray] = {
-            "states": np.empty((self.capacity, game.words), np.uint64),
-            "policies": np.empty((self.capacity, game.actions), np.float32),
-            "values": np.empty(self.capacity, np.float32),
-            "weights": np.empty(self.capacity, np.float32),
+            "states": np.empty((self.ring, game.words), np.uint64),
+            "policies": np.empty((self.ring, game.actions), np.float32),
+            "values": np.empty(self.ring, np.float32),
+            "weights": np.empty(self.ring, np.float32),
         }
 
     def __len__(self) -> int:
@@ -41,7 +43,7 @@ class Positions:
     def add(self, **columns: np.ndarray) -> None:
         """Store positions, in place of the oldest."""
         count = len(columns["values"])
-        at = (self.head + np.arange(count)) % self.capacity
+        at = (self.head + np.arange(count)) % self.ring
         for name, column in self.columns.items():
             column[at] = columns[name]
         self.head += count
@@ -49,7 +51,7 @@ class Positions:
     def sample(self, count: int, window: int, generator: np.random.Generator, symmetric: bool) -> Batch:
         """`count` of the newest `window` positions, each seen by a random symmetry where `symmetric`."""
         newest = min(window, len(self))
-        at = (self.head - 1 - generator.integers(newest, size=count)) % self.capacity
+        at = (self.head - 1 - generator.integers(newest, size=count)) % self.ring
         kinds = len(self.game.cell_maps) if symmetric else 1
         turns = generator.integers(max(kinds, 1), size=count)
         planes = np.empty((count, *self.game.shape, len(self.game.planes)), bool)
@@ -71,9 +73,9 @@ class Positions:
         """Everything: full chunks as Segments, whose arrays are views, right until the ring comes round."""
         chunks: list[Any] = []
         low = self.head - len(self)
-        starts = range(-(-low // self.chunk) * self.chunk, self.head, self.chunk)
+        starts = range(whole(low, self.chunk), self.head, self.chunk)
         for first in starts:
-            part = slice(first % self.capacity, first % self.capacity + min(self.chunk, self.head - first))
+            part = slice(first % self.ring, first % self.ring + min(self.chunk, self.head - first))
             arrays = {name: column[part] for name, column in self.columns.items()}
             if first + self.chunk <= self.head:
                 if first not in self.names:
@@ -87,28 +89,35 @@ class Positions:
 
     def _oldest(self, first: int, low: int) -> dict[str, np.ndarray]:
         """What is left of the chunk that the ring is overwriting."""
-        at = np.arange(low, min(first, self.head)) % self.capacity
+        at = np.arange(low, min(first, self.head)) % self.ring
         return {name: column[at] for name, column in self.columns.items()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Put back what `get_state` gave (`ValueError` for another capacity)."""
-        if state["capacity"] != self.capacity:
-            raise ValueError(
-                f"the saved replay has room for {state['capacity']} positions, this one for {self.capacity}"
-            )
+        saved = int(state["capacity"])
+        if whole(saved, min(CHUNK, saved)) != self.ring:
+            said = f"the saved replay_capacity is {saved:,}, this one {self.capacity:,}"
+            raise ValueError(f"{said}: it cannot change in a run that has begun")
+        parts = [state["oldest"], *state["chunks"]]
         self.head, self.names = int(state["head"]), {}
-        low = self.head - len(self)
-        parts = [state["oldest"]]
-        for k, chunk in enumerate(state["chunks"]):
-            if isinstance(chunk, Segment):
-                self.names[-(-low // self.chunk) * self.chunk + k * self.chunk] = chunk.name
-            parts.append(chunk.arrays if isinstance(chunk, Segment) else chunk)
-        at = low
+        at = self.head - sum(len(_arrays(part)["values"]) for part in parts)
         for part in parts:
-            count = len(part["values"])
+            if isinstance(part, Segment):
+                self.names[at] = part.name
+            arrays = _arrays(part)
+            count = len(arrays["values"])
             for name, column in self.columns.items():
-                column[(at + np.arange(count)) % self.capacity] = part[name]
+                column[(at + np.arange(count)) % self.ring] = arrays[name]
             at += count
+
+
+def whole(count: int, chunk: int) -> int:
+    """`count`, rounded up to whole chunks."""
+    return -(-count // chunk) * chunk
+
+
+def _arrays(part: Any) -> Mapping[str, np.ndarray]:
+    return part.arrays if isinstance(part, Segment) else part
 
 
 @dataclass(frozen=True)

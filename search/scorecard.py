@@ -73,6 +73,19 @@ def scorecard(
     return [one for one in [*rows, row(ALL, mistaken)] if one.positions]
 
 
+def chance_rates(positions: Positions) -> dict[str, float]:
+    """The rate of a player that draws any legal move, by class and over `all`, exactly.
+
+    In a position it is the share of its legal moves that lose value.
+    """
+    scores = positions.scores
+    legal = scores != ILLEGAL
+    losing = legal & (np.sign(scores) < np.sign(scores.max(axis=1, keepdims=True)))
+    rates = losing.sum(axis=1) / legal.sum(axis=1)
+    of_class = {name: rates[positions.classes == k] for k, name in enumerate(CLASSES)}
+    return {name: float(some.mean()) for name, some in {**of_class, ALL: rates}.items() if len(some)}
+
+
 def moves_of(agent: Agent, positions: Positions, seed: int) -> Iterator[tuple[slice, np.ndarray]]:
     """The agent's moves, a batch at a time."""
     game = load("connect_four")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +10,11 @@ import numpy as np
 from envs.board.batch import observe_states
 from envs.board.game import OPEN, Game, outcome, play
 from rollouts.agent import Agent
+from search.alphabeta import AlphaBeta
+from search.tree import Tree, principal_line
 
+PATIENCE = 2.0
+"""Seconds after which a line is not followed further."""
 TOLD = ("scores", "visits", "q", "prior")
 """What an agent's `Decision` may say of every move, `[n, actions]`, the most telling first."""
 
@@ -29,15 +34,30 @@ class Thought:
 def think(agent: Agent, game: Game, state: np.ndarray, rng: np.ndarray, plies: int = 5) -> Thought:
     """What `agent` thinks of an open position, uint64 `[words]`, and `plies` plies of how it would go on.
 
-    The line is played out by asking the agent again after each of its moves. Advances `rng` (uint64 `[1]`).
+    Who searches with a tree has the line there. Alpha-beta finds it by searches that are each a ply
+    shallower, and scores every move. Others are asked again after each move, while it takes no longer than
+    `PATIENCE`. Advances `rng` (uint64 `[1]`).
     """
     thought = ask(agent, game, state, rng)
-    state, line = state.copy(), [thought.best]
-    play(game.code, state, thought.best)
-    while len(line) < plies and outcome(state) == OPEN:
+    moves, tree = thought.moves, getattr(agent, "tree", None)
+    if isinstance(agent, AlphaBeta):
+        moves = moves | {"scores": agent.score_moves(state)}
+        line = agent.line(state, thought.best, rng, plies)
+    elif isinstance(tree, Tree):
+        line = principal_line(tree, thought.best, plies)
+    else:
+        line = play_on(agent, game, state, rng, thought.best, plies)
+    return Thought(thought.best, thought.value, moves, tuple(line))
+
+
+def play_on(agent: Agent, game: Game, state: np.ndarray, rng: np.ndarray, best: int, plies: int) -> list[int]:
+    """`best`, and what the agent says after each move: `plies` in all, or fewer where that takes long."""
+    state, line, begun = state.copy(), [best], time.monotonic()
+    play(game.code, state, best)
+    while len(line) < plies and outcome(state) == OPEN and time.monotonic() - begun < PATIENCE:
         line.append(ask(agent, game, state, rng).best)
         play(game.code, state, line[-1])
-    return Thought(thought.best, thought.value, thought.moves, tuple(line))
+    return line
 
 
 def ask(agent: Agent, game: Game, state: np.ndarray, rng: np.ndarray) -> Thought:

@@ -9,12 +9,16 @@ what lies behind it. A node takes `8 · words + 36 + 24 · actions` bytes: 228 i
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from envs.board.game import OPEN, Game, legal, outcome, play, to_play, value_of
 from envs.kernels import kernel
+
+Simulations = Annotated[int, Field(ge=1, le=10_000_000)]
+"""Of one search. (Trees number their nodes in 32 bits, and memory ends long before.)"""
 
 # Of a numpy type: numba compiles a kernel anew for each Python number that it is given.
 ROOT, NONE = np.int64(0), np.int64(-1)
@@ -77,13 +81,21 @@ EDGE = np.dtype(
 
 
 def make_trees(game: Game, trees: int, nodes: int, blank: bool = False) -> Trees:
-    """Room for `trees` trees of `nodes` nodes each, or zeros. Memory that is never used is never taken."""
+    """Room for `trees` trees of `nodes` nodes each, or zeros. Memory that is never used is never taken.
+
+    Raises `MemoryError` that says how much it would be.
+    """
     new = np.zeros if blank else np.empty
-    return Trees(
-        states=new((trees, nodes, game.words), np.uint64),
-        nodes=new((trees, nodes), NODE),
-        edges=new((trees, nodes, game.actions), EDGE),
-    )
+    try:
+        return Trees(
+            states=new((trees, nodes, game.words), np.uint64),
+            nodes=new((trees, nodes), NODE),
+            edges=new((trees, nodes, game.actions), EDGE),
+        )
+    except MemoryError:
+        size = trees * nodes * node_bytes(game) / 1e9
+        said = f"{trees} trees of {nodes:,} nodes take {size:,.0f} GB in {game.title}, more than there is"
+        raise MemoryError(f"{said}; ask for fewer simulations") from None
 
 
 def node_bytes(game: Game) -> int:
@@ -198,3 +210,24 @@ def judge(tree, index):  # type: ignore[no-untyped-def]
 def proven_edge(tree, index, k):  # type: ignore[no-untyped-def]
     """What is proven of a move, from the view of who makes it."""
     return np.int64(tree.edges[index, k].proven)
+
+
+def principal_line(tree: Tree, best: int, plies: int) -> list[int]:
+    """The actions that a search thinks both would play: `best`, then those tried most, proven ones first.
+
+    At most `plies`, and fewer where the tree ends.
+    """
+    index, line = ROOT, list[int]()
+    while len(line) < plies and tree.nodes[index]["count"]:
+        known, edges = tree.nodes[index]["proven"], tree.edges[index, : tree.nodes[index]["count"]]
+        fit = edges["proven"] == known if known != UNKNOWN else edges["proven"] != LOST
+        k = np.lexsort((edges["visits"], fit))[-1]
+        if index == ROOT:
+            k = np.flatnonzero(edges["action"] == best)[0]
+        if line and edges["visits"][k] == 0:
+            break
+        line.append(int(edges["action"][k]))
+        index = edges["child"][k]
+        if index == NONE:
+            break
+    return line

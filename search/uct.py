@@ -13,19 +13,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
-from agents.options import Count, NotNegative, checked
+from agents.options import NotNegative, checked
 from envs.board.batch import pick
 from envs.board.game import OPEN, PLAYOUT, call_playout, legal, outcome, play, to_play, value_of
 from envs.board.spaces import game_of
 from envs.kernels import kernel
 from envs.rng import next_below
 from rollouts.agent import Agent, Decision, Memory, Obs
+from search.states import checked_states
 from search.threads import share_out, workers_for
 from search.tree import (
     LOST,
     NONE,
     ROOT,
     UNKNOWN,
+    Simulations,
     Tree,
     add_node,
     back_up,
@@ -75,13 +77,13 @@ class UCT(Agent):
         action_space: spaces.Space,
         *,
         device: str = "cpu",
-        simulations: Count = 1000,
+        simulations: Simulations = 1000,
         c: NotNegative = 1.4,
         exact: bool = False,
     ) -> None:
         self.game = game_of(observation_space)
         self.settings = Settings(simulations, float(c), exact)
-        self.trees = make_trees(self.game, 0, 1)
+        self.trees = make_trees(self.game, 1, simulations + 2)  # now: what is too large is told at once
 
     def act(
         self, obs: Obs, *, rng: np.ndarray, first: np.ndarray, memory: Memory = None, explore: bool = True
@@ -90,7 +92,11 @@ class UCT(Agent):
         return Decision(found.best, fields={"visits": found.visits, "q": found.q, "value": found.value})
 
     def search(self, states: np.ndarray, rng: np.ndarray) -> Found:
-        """Search from `states` (uint64 `[n, words]`, none of them over); advances `rng` (uint64 `[n]`)."""
+        """Search from `states` (uint64 `[n, words]`); advances `rng` (uint64 `[n]`).
+
+        Raises `ValueError` as `checked_states` does, for a game that is over too.
+        """
+        states = checked_states(self.game, states, rng)
         n, actions = len(states), self.game.actions
         workers = workers_for(n)
         if len(self.trees.nodes) < workers:
@@ -101,7 +107,6 @@ class UCT(Agent):
             np.zeros(n, np.float32),
             np.zeros(n, np.int64),
         )
-        states = np.ascontiguousarray(states)
 
         def work(w: int) -> None:
             tree = Tree(*(array[w] for array in self.trees))
@@ -109,6 +114,11 @@ class UCT(Agent):
 
         share_out(work, workers)
         return found
+
+    @property
+    def tree(self) -> Tree:
+        """That of the last search's first game."""
+        return Tree(*(array[0] for array in self.trees))
 
     def spec(self) -> dict[str, Any]:
         return {"path": "search.uct:UCT", "options": self.settings._asdict()}

@@ -139,9 +139,11 @@ class Arcade(BatchEnv):
 
     def render(self) -> Any:
         """Slot 0 as `render_mode` has it: uint8 `[320, 320, 3]`, or a text of coloured blocks, or None."""
-        if self.render_mode is None:
-            return None
-        return render(self.render_mode, self.game.name, self._begin(np.zeros(self.num_envs, bool))[0])
+        return self.picture_of(self._begin(np.zeros(self.num_envs, bool)))
+
+    def picture_of(self, obs: np.ndarray) -> Any:
+        """The same of an observation's slot 0, such as the last one of a game."""
+        return render(self.render_mode, self.game.name, obs[0]) if self.render_mode else None
 
     def _begin(self, mask: np.ndarray) -> np.ndarray:
         """Restart the games in `mask` and draw them all."""

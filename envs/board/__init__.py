@@ -30,24 +30,50 @@ ABOUT = {
 }
 
 
+def id_of(name: str) -> str:
+    """The environment's id, of a game by its name; of one at an import path, that is the id too."""
+    return next((f"board/{key}-v0" for key, file in NAMES.items() if file == name), name)
+
+
+def name_of(text: str) -> str:
+    """The name of a game that is told by its name (`hex`), its id (`board/Hex-v0`), or an import path.
+
+    Raises `ValueError` for what is none of these.
+    """
+    from envs.nearest import suggest
+    from envs.paths import is_import_path
+
+    bare = text.removeprefix("envs:").removeprefix("board/").removesuffix("-v0")
+    name = NAMES.get(bare, bare)
+    if name in NAMES.values():
+        return name
+    if is_import_path(text) and "/" not in text:
+        return text
+    known = map(id_of, NAMES.values()) if "/" in text else NAMES.values()
+    raise ValueError(f"no game '{text}'; {suggest(text, known)}")
+
+
 def load(name: str, options: Mapping[str, Any] | None = None) -> Game:
-    """The game in the file `name` (or at an import path `package.module:function`), made with `options`.
+    """The game that `name` stands for (see `name_of`), made with `options`.
 
     Raises `OptionError` for an option that does not fit, `ValueError` for an unknown game.
     """
-    return _load(name, tuple(sorted((options or {}).items())))
+    return _load(name_of(name), tuple(sorted((options or {}).items())))
+
+
+def creator_of(name: str) -> Any:
+    """The function that makes the game of a name (as of `name_of`)."""
+    from envs.paths import resolve
+
+    return resolve(f"envs.board.{name}:make" if name in NAMES.values() else name)
 
 
 @lru_cache(maxsize=64)
 def _load(name: str, options: tuple[tuple[str, Any], ...]) -> Game:
     from envs.board.game import Game
-    from envs.nearest import suggest
     from envs.options import check_options
-    from envs.paths import is_import_path, resolve
 
-    if name not in NAMES.values() and not is_import_path(name):
-        raise ValueError(f"no game '{name}'; {suggest(name, list(NAMES.values()))}")
-    make: Any = resolve(name if is_import_path(name) else f"envs.board.{name}:make")
+    make = creator_of(name)
     check_options(f"game '{name}'", make, dict(options))
     game = make(**dict(options))
     if not isinstance(game, Game):

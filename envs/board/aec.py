@@ -16,15 +16,15 @@ from envs.base import State
 from envs.board import load
 from envs.board.batch import observe_states
 from envs.board.game import OPEN, OUTCOMES, TURN_BIT, Game, outcome, play, to_play, value_of
-from envs.board.moves import position_of
+from envs.board.moves import check_saved, position_of
 from envs.board.render import FPS, MODES, Window, frame, render
 from envs.options import OptionError
 
 AGENTS = ["player_0", "player_1"]
 ILLEGAL = -1.0
 """What an illegal move earns; it ends the game, and the other player earns nothing (PettingZoo's custom)."""
-
-
+MOVES = ("legal", "may swap")
+"""Planes that show what may be played."""
 KEPT = (
     "agents",
     "agent_selection",
@@ -101,15 +101,20 @@ class BoardAEC(AECEnv[str, Any, Any]):
             self.render()
 
     def observe(self, agent: str) -> dict[str, np.ndarray]:
-        """What `agent` sees; the planes are always from its own view."""
+        """What `agent` sees; the planes are always from its own view.
+
+        Who is not to move has no moves: neither in the mask, nor in the planes of `MOVES`.
+        """
         seat, state = AGENTS.index(agent), self._state.copy()
         theirs = to_play(state) != seat
         if theirs:
             state[0] ^= TURN_BIT
         obs = observe_states(self.game, state[None])
-        mask = obs["action_mask"][0].astype(np.int8)
+        mask, planes = (obs[name][0].astype(np.int8) for name in ("action_mask", "planes"))
+        if theirs:
+            planes[..., [name in MOVES for name in self.game.planes]] = 0
         playing = agent in self.agents and not self.terminations[agent] and not theirs
-        return {"observation": obs["planes"][0].astype(np.int8), "action_mask": mask * np.int8(playing)}
+        return {"observation": planes, "action_mask": mask * np.int8(playing)}
 
     def step(self, action: Any) -> None:
         """Play an action (None for an agent whose game is over); an illegal one loses."""
@@ -157,10 +162,7 @@ class BoardAEC(AECEnv[str, Any, Any]):
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what `get_state` gave (`ValueError` where it is impossible or of another game)."""
-        game, options = self.game.name, dict(self.game.options)
-        if (state["game"], dict(state["options"])) != (game, options):
-            theirs = f"{state['game']} {dict(state['options'])}"
-            raise ValueError(f"a state of {theirs} cannot continue {game} {options}")
+        check_saved(self.game, state, ("state", *KEPT))
         self._state = self.game.check(np.asarray(state["state"])[None])[0].copy()
         for name in KEPT:
             setattr(self, name, copy.deepcopy(state[name]))

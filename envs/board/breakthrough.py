@@ -165,6 +165,7 @@ def make(size: int = 8) -> Game:
         move_text=lambda action: move_text(action, size),
         parse_move=lambda word: parse_move(word, size),
         board_text=lambda state: board_text(state, size),
+        aims=("goes up", "goes down"),
         flaw=lambda state: flaw(state, size),
     )
 

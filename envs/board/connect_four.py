@@ -28,7 +28,6 @@ from envs.board.game import (
     finish,
     outcome,
     pass_turn,
-    ply,
     to_play,
 )
 from envs.board.symmetry import maps
@@ -40,6 +39,7 @@ HEIGHT = ROWS + 1
 WORDS = 3
 ONE = np.uint64(1)
 BOTTOM = np.array([1 << HEIGHT * c for c in range(COLUMNS)], np.uint64)
+BOARD = np.uint64(sum((1 << ROWS) - 1 << HEIGHT * c for c in range(COLUMNS)))
 TOP = np.array([1 << HEIGHT * c + ROWS - 1 for c in range(COLUMNS)], np.uint64)
 COLUMN = np.array([(1 << ROWS) - 1 << HEIGHT * c for c in range(COLUMNS)], np.uint64)
 SHIFTS = np.array([HEIGHT * (k % COLUMNS) + ROWS - 1 - k // COLUMNS for k in range(CELLS)], np.uint64)
@@ -87,7 +87,7 @@ def play(state, rules, action):  # type: ignore[no-untyped-def]
     pass_turn(state)
     if has_four(state[1 + seat]):
         finish(state, FIRST_WON + seat)
-    elif ply(state) == CELLS:
+    elif (state[1] | state[2]) == BOARD:
         finish(state, DRAW)
 
 
@@ -104,11 +104,11 @@ def observe(state, rules, planes):  # type: ignore[no-untyped-def]
 @kernel
 def playout(state, rules, rng, i):  # type: ignore[no-untyped-def]
     """See `SIGNATURES`."""
-    seat, count = to_play(state), ply(state)
+    seat = to_play(state)
     mine, theirs = state[1 + seat], state[2 - seat]
     if outcome(state) != OPEN:
         return outcome(state)
-    while count < CELLS:
+    while (mine | theirs) != BOARD:
         stones = mine | theirs
         column = next_below(rng, i, COLUMNS)
         while stones & TOP[column]:  # full: any other, all the same
@@ -117,7 +117,7 @@ def playout(state, rules, rng, i):  # type: ignore[no-untyped-def]
         if has_four(mine):
             return FIRST_WON + seat
         mine, theirs = theirs, mine
-        seat, count = 1 - seat, count + 1
+        seat = 1 - seat
     return DRAW
 
 
@@ -155,13 +155,68 @@ def stones(state: np.ndarray) -> np.ndarray:
 def flaw(state: np.ndarray) -> str:
     """See `Game.flaw`."""
     first, second = int(state[1]), int(state[2])
-    stones, board = first | second, int(sum(COLUMN))
+    stones, board = first | second, int(BOARD)
     if stones & ~board:
         return "a stone lies outside the board"
     if first & second:
         return "a cell holds two stones"
     if (stones & ~int(sum(BOTTOM))) >> 1 & ~stones:
         return "a stone hangs in the air"
-    return text.turn_flaw(state, first.bit_count(), second.bit_count()) or text.win_flaw(
+    said = text.turn_flaw(state, first.bit_count(), second.bit_count()) or text.win_flaw(
         state, has_four(state[1]), has_four(state[2]), full=stones == board
     )
+    return said or _order_flaw(state)
+
+
+def _order_flaw(state: np.ndarray) -> str:
+    won = outcome(state) > DRAW
+    last = [c for c in range(COLUMNS) if not (won and has_four(without_top(state, c)))]
+    if not last:
+        return "the game was won before the last move"
+    found = drop_order(state[1], state[2], sum(1 << c for c in last), np.zeros(CELLS, np.int64))
+    return "" if found else "its stones cannot have been dropped in turn"
+
+
+def without_top(state: np.ndarray, column: int) -> np.uint64:
+    """The stones of who moved last, less the highest stone of a column, whosever that is."""
+    theirs = (state[1] | state[2]) & COLUMN[column]
+    return state[2 - to_play(state)] & ~(theirs ^ (theirs >> ONE) & COLUMN[column])
+
+
+@kernel
+def drop_order(first, second, last, order):  # type: ignore[no-untyped-def]
+    """Whether stones can have been dropped in turn, the last of them in a column of the set `last`.
+
+    Writes the columns, `order` `[42]`: of all such games the one that comes first. It goes through the ways
+    to have filled the columns in part, 7^7 at most, and meets each but once.
+    """
+    heights, made = np.zeros(COLUMNS, np.int64), np.zeros(COLUMNS, np.int64)
+    weights = np.zeros(COLUMNS, np.int64)
+    ways, total = 1, 0
+    for column in range(COLUMNS):
+        while ((first | second) >> np.uint64(HEIGHT * column + heights[column])) & ONE:
+            heights[column] += 1
+        weights[column] = ways
+        ways, total = ways * (heights[column] + 1), total + heights[column]
+    dead = np.zeros(ways, np.bool_)
+    number, way, column = 0, 0, 0
+    while number < total:
+        if column == COLUMNS:  # nothing leads on from here: take the last stone back, and try the next column
+            if number == 0:
+                return False
+            dead[way] = True
+            number -= 1
+            column = order[number]
+            made[column] -= 1
+            way -= weights[column]
+        elif made[column] < heights[column] and not dead[way + weights[column]]:
+            firsts = (first >> np.uint64(HEIGHT * column + made[column])) & ONE
+            allowed = number + 1 < total or (last >> column) & 1
+            if allowed and np.int64(firsts) != number & 1:
+                order[number] = column
+                made[column] += 1
+                way += weights[column]
+                number, column = number + 1, 0
+                continue
+        column += 1
+    return True

@@ -25,6 +25,7 @@ ONE_PLY = np.uint64(1)
 TURN_SHIFT, TURN_BIT = np.uint64(16), np.uint64(1 << 16)
 OUTCOME_SHIFT, OUTCOME_BITS = np.uint64(17), np.uint64(3)
 OPEN, DRAW, FIRST_WON, SECOND_WON = range(4)
+MOST_ACTIONS = (1 << 15) - 1
 OUTCOMES = ("open", "draw", "first won", "second won")
 
 STATE = types.Array(types.uint64, 1, "C")
@@ -86,10 +87,17 @@ class Game:
     """The reverse (`ValueError` for what is no move of this game)."""
     board_text: Callable[[np.ndarray], str] = str
     """A state `[words]` drawn in text, a line a row."""
+    aims: tuple[str, str] = ("", "")
+    """What the first player does and what the second, as in "x goes up", where that differs."""
     flaw: Callable[[np.ndarray], str] = lambda state: ""
     """What makes a state `[words]` impossible, in words; empty where nothing is known against it."""
 
     def __post_init__(self) -> None:
+        if self.actions > MOST_ACTIONS:
+            said = (
+                f"{self.actions} actions, where {MOST_ACTIONS} are the most: searches number them in 16 bits"
+            )
+            raise ValueError(f"game '{self.name}' has {said}")
         addresses = [
             address(self.rules[name], signature) if name in self.rules else 0
             for name, signature in SIGNATURES.items()
@@ -117,21 +125,31 @@ class Game:
 
     def check(self, states: Any) -> np.ndarray:
         """`states` as uint64 `[n, words]`; `ValueError` that says what is wrong with which slot."""
-        states = np.ascontiguousarray(states)
-        if states.ndim != 2 or states.shape[1] != self.words or states.dtype != np.uint64:
-            got = f"{states.dtype} {list(states.shape)}"
-            raise ValueError(f"states of {self.name} are uint64 [n, {self.words}], not {got}")
+        states = self.shaped(states)
         for slot, state in enumerate(states):
-            said = self._header_flaw(int(state[0])) or self.flaw(state)
+            said = self.header_flaw(int(state[0])) or self.flaw(state)
             if said:
                 raise ValueError(f"slot {slot} holds no position of {self.name}: {said}")
         return states
 
-    def _header_flaw(self, header: int) -> str:
+    def shaped(self, states: Any) -> np.ndarray:
+        """`states` as one block of memory; `ValueError` where they are not uint64 `[n, words]`."""
+        states = np.asarray(states)
+        if states.ndim != 2 or states.shape[1] != self.words or states.dtype != np.uint64:
+            got = f"{states.dtype} {list(states.shape)}"
+            raise ValueError(f"states of {self.name} are uint64 [n, {self.words}], not {got}")
+        return np.ascontiguousarray(states)
+
+    def header_flaw(self, header: int) -> str:
+        """What makes a header impossible, in words; empty where nothing is known against it."""
         if header >> 19:
             return "the header has bits that mean nothing"
         count = header & 0xFFFF
-        return f"{count} plies, where {self.longest} are the most" if count > self.longest else ""
+        if count > self.longest:
+            return f"{count} plies, where {self.longest} are the most"
+        if count == self.longest and header >> 17 == OPEN:
+            return f"it goes on after {count} plies, the most there are"
+        return ""
 
 
 # -- the header, for kernels -------------------------------------------------------------------------------

@@ -265,6 +265,7 @@ def make(size: int = 11, swap: bool = False) -> Game:
         move_text=partial(move_text, size=size),
         parse_move=partial(parse_move, size=size, swap=swap),
         board_text=board_text,
+        aims=("joins top and bottom", "joins left and right"),
         flaw=partial(flaw, swap=swap),
     )
 

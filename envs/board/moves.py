@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,16 @@ def illegal(game: Game, state: np.ndarray, mask: np.ndarray, action: int) -> str
     there = [game.move_text(int(k)) for k in np.flatnonzero(mask)]
     more = f" and {len(there) - SHOWN} more" if len(there) > SHOWN else ""
     return f"{name} (action {action}) is not legal; legal are {' '.join(there[:SHOWN])}{more}"
+
+
+def check_saved(game: Game, state: Any, names: Iterable[str]) -> None:
+    """`ValueError` where a saved state lacks one of `names`, or is of another game or other options."""
+    missing = [name for name in ("game", "options", *names) if name not in state]
+    if missing:
+        raise ValueError(f"a state as get_state gives it has {', '.join(missing)} too")
+    ours, theirs = (game.name, dict(game.options)), (state["game"], dict(state["options"]))
+    if theirs != ours:
+        raise ValueError(f"a state of {theirs[0]} {theirs[1]} cannot continue {ours[0]} {ours[1]}")
 
 
 def over_there(state: np.ndarray) -> str:

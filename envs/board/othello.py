@@ -229,8 +229,19 @@ def board_text(state: np.ndarray, size: int) -> str:
     return text.draw(np.reshape(discs, (size, size)), columns=text.LETTERS[:size], rows=rows)
 
 
+def hanging_together(start: int, discs: int, size: int) -> int:
+    """The discs that are joined to those of `start`, by neighbours in all eight directions."""
+    left = from_cells([*range(0, size * size, size)])
+    right, found, grown = left << size - 1, 0, start
+    while grown != found:
+        found = grown
+        wide = found | (found & ~left) >> 1 | (found & ~right) << 1
+        grown = (wide | wide << size | wide >> size) & discs
+    return found
+
+
 def flaw(state: np.ndarray, size: int) -> str:
-    """See `Game.flaw`."""
+    """See `Game.flaw`; whether a game leads to a position is known for some only."""
     first, second = int(state[1]), int(state[2])
     discs = first | second
     corner = (size // 2 - 1) * (size + 1)
@@ -242,6 +253,8 @@ def flaw(state: np.ndarray, size: int) -> str:
         return "a cell holds two discs"
     if discs & centre != centre:
         return "one of the four cells in the middle is empty"
+    if hanging_together(centre, discs, size) != discs:
+        return "a disc touches none that leads to the middle"
     if not placed <= ply(state) <= 2 * placed:
         return f"{placed} discs placed in {ply(state)} plies"
     if to_play(state) != ply(state) % 2:

@@ -46,6 +46,11 @@ class BoardEnv(gymnasium.Env[dict[str, Any], int]):
                 raise OptionError(
                     name, f"{name} must be {', '.join(known[:-1])} or {known[-1]}, not '{given}'"
                 )
+        if opponent is not None and not callable(opponent):
+            said = (
+                f"opponent must be a callable obs -> actions, or None for random moves, not {opponent!r:.60}"
+            )
+            raise OptionError("opponent", said)
         self._board = Board(game, 1, render_mode=render_mode, **options)
         self.opponent, self.seat, self.illegal = opponent, seat, illegal
         self.render_mode = render_mode

@@ -20,7 +20,6 @@ from envs.board.game import (
     finish,
     outcome,
     pass_turn,
-    ply,
     to_play,
 )
 from envs.board.symmetry import maps
@@ -30,7 +29,7 @@ from envs.rng import next_below
 SIZE, CELLS = 3, 9
 WORDS = 3
 ONE = np.uint64(1)
-BOARD = (1 << CELLS) - 1
+BOARD = np.uint64((1 << CELLS) - 1)
 SHIFTS = np.arange(CELLS, dtype=np.uint64)
 ROWS = [0b111 << SIZE * row for row in range(SIZE)]
 COLUMNS = [0b1001001 << column for column in range(SIZE)]
@@ -63,7 +62,7 @@ def play(state, rules, action):  # type: ignore[no-untyped-def]
     pass_turn(state)
     if HAS_LINE[state[1 + seat]]:
         finish(state, FIRST_WON + seat)
-    elif ply(state) == CELLS:
+    elif (state[1] | state[2]) == BOARD:
         finish(state, DRAW)
 
 
@@ -118,7 +117,7 @@ def board_text(state: np.ndarray) -> str:
 def flaw(state: np.ndarray) -> str:
     """See `Game.flaw`; every position without a flaw can come up in a game."""
     first, second = int(state[1]), int(state[2])
-    if (first | second) & ~BOARD:
+    if (first | second) & ~int(BOARD):
         return "a stone lies outside the board"
     if first & second:
         return "a cell holds two stones"

@@ -14,13 +14,12 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from envs.base import Array, BatchEnv, State, slot_seeds
-from envs.board import NAMES, batch, load
+from envs.board import batch, creator_of, load, name_of
 from envs.board.game import DRAW, OPEN, Game, outcome
-from envs.board.moves import illegal, over_there, position_of
+from envs.board.moves import check_saved, illegal, over_there, position_of
 from envs.board.render import FPS, MODES, render
 from envs.board.spaces import observation_space
 from envs.options import OptionError, check_options, split_options
-from envs.paths import is_import_path, resolve
 from envs.rng import from_seeds
 
 TRIES = 1000
@@ -144,26 +143,28 @@ class Board(BatchEnv):
 
     def set_state(self, state: Mapping[str, Any]) -> dict[str, Array]:
         """Put back what `get_state` gave (`ValueError` where it is impossible or of another game or size)."""
-        game, options = self.game.name, dict(self.game.options)
-        if (state["game"], dict(state["options"])) != (game, options):
-            theirs = f"{state['game']} {dict(state['options'])}"
-            raise ValueError(f"a state of {theirs} cannot continue {game} {options}")
-        if len(state["rng"]) != self.num_envs or len(state["states"]) != self.num_envs:
-            raise ValueError(f"a state of {len(state['states'])} slots cannot fill {self.num_envs}")
-        states = self.game.check(np.asarray(state["states"]))
+        check_saved(self.game, state, ("rng", "states"))
+        states, rng = self.game.check(state["states"]), np.asarray(state["rng"])
+        if len(states) != self.num_envs:
+            raise ValueError(f"a state of {len(states)} slots cannot fill {self.num_envs}")
+        if rng.shape != (self.num_envs,) or rng.dtype != np.uint64:
+            wanted = f"rng of a state must be uint64 [{self.num_envs}]"
+            raise ValueError(f"{wanted}, not {rng.dtype} {list(rng.shape)}")
         for slot, position in enumerate(states):
             if outcome(position) != OPEN:
                 raise ValueError(f"slot {slot}: {over_there(position)}")
-        self._rng[:], self._states[:] = state["rng"], states
+        self._rng[:], self._states[:] = rng, states
         batch.legal_all(self.game.code, self._states, self._masks, self._all)
         self._ready = True
         return self._observe(self._all)
 
     def render(self) -> Any:
         """Slot 0 as `render_mode` has it: uint8 `[height, width, 3]`, a text in colours, or None."""
-        if self.render_mode is None:
-            return None
-        return render(self.render_mode, self.game, self._states[0])
+        return self.picture_of({"state": self._states})
+
+    def picture_of(self, obs: Mapping[str, Array]) -> Any:
+        """The same of an observation's slot 0, such as the last one of a game."""
+        return render(self.render_mode, self.game, obs["state"][0]) if self.render_mode else None
 
     def _begin(self, where: Array) -> None:
         rules = self.game.code, self._states, self._masks
@@ -199,14 +200,13 @@ class Board(BatchEnv):
 
 
 def load_id(id: str, options: Mapping[str, Any]) -> Game:
-    """The game of `board/<Name>-v0` or of an import path `package.module:function`.
+    """The game of `board/<Name>-v0`, or what else `envs.board.name_of` knows.
 
     Raises `OptionError` for options that neither the game nor `Board` has, `ValueError` for an unknown game.
     """
-    name = NAMES.get(id.removeprefix("board/").removesuffix("-v0"), id)
-    creator = resolve(name if is_import_path(name) else f"envs.board.{name}:make")
+    name = name_of(id)
     own = {"random_plies": Any, "render_mode": str | None}
-    check_options(f"environment '{id}'", creator, options, also=own)
+    check_options(f"environment '{id}'", creator_of(name), options, also=own)
     return load(name, options)
 
 

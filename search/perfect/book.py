@@ -1,14 +1,11 @@
 """Opening books for the connect-four solver: the exact scores of all positions of so many stones.
 
-    python -m search.perfect.book --stones 6
-
-computes one into the user's cache folder, and goes on where it was stopped. A search from a position with
-fewer stones ends at the book.
+`move37 book` computes one into the user's cache folder, and goes on where it was stopped. A search from a
+position with fewer stones ends at the book.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import time
 import zipfile
@@ -22,58 +19,81 @@ from search.perfect.bitboard import COLUMN, COLUMNS, STRIDE, ZERO, canonical, dr
 from search.perfect.connect_four import Book, Solver
 from search.perfect.files import replace_file
 
-STONES = 8
 MOST_STONES = 12
 """With more, positions are millions: too many to compute, and hardly faster than to search."""
-CHUNK = 8
-"""Positions solved between two looks at the clock."""
 
 
-def book_path(stones: int = STONES) -> Path:
+def books() -> Path:
+    """The folder of books in the user's cache."""
+    return cache_folder().parent.parent / "books"
+
+
+def book_path(stones: int) -> Path:
     """Where the book of so many stones lies in the user's cache (`MOVE37_CACHE`, as for the kernels)."""
-    return cache_folder().parent.parent / "books" / f"connect_four_{stones}.npz"
+    return books() / f"connect_four_{stones}.npz"
 
 
 def compute_book(
-    path: Path | str | None = None,
-    stones: int = STONES,
+    path: Path | str,
+    stones: int,
     table_megabytes: int = 1024,
-    save_seconds: float = 60.0,
+    save_seconds: float = 10.0,
     report: Callable[[str], None] = lambda line: None,
 ) -> Book:
-    """Score all positions of `stones` stones and save them to `path` (else to `book_path`).
+    """Score all positions of `stones` stones and save them to `path`.
 
-    Every `save_seconds` what there is goes to `path`.part, and `report` is told; called again, it goes on
-    there. Raises `ValueError` for more than `MOST_STONES`, and where the file is
-    damaged or another book; `OSError` where it cannot be written.
+    Every `save_seconds` what there is goes to `path`.part, and `report` is told the rate and the time that is
+    left; called again, it goes on there. Raises `ValueError` for more than `MOST_STONES`, and where the file
+    is damaged or another book; `OSError` where it cannot be written.
     """
     if not 0 <= stones <= MOST_STONES:
         raise ValueError(f"a book of {stones} stones; it can have 0 to {MOST_STONES}")
-    path = book_path(stones) if path is None else Path(path)
+    path = Path(path)
     part = path.with_name(f"{path.name}.part")
     keys, mine, mask = _quiet_positions(stones).T
     scores = _saved_scores(path if path.exists() else part, stones, keys)
-    solver, saved = Solver(table_megabytes), time.monotonic()
     path.parent.mkdir(parents=True, exist_ok=True)
+    solver, had, begun = Solver(table_megabytes), len(scores), time.monotonic()
+    saved = begun
+    report(f"{had:,} of {len(keys):,} positions are there")
     while len(scores) < len(keys):
-        some = slice(len(scores), len(scores) + CHUNK)
-        scores = np.concatenate([scores, solver.score(mine[some], mask[some])])
-        if time.monotonic() - saved >= save_seconds:
+        one = slice(len(scores), len(scores) + 1)
+        scores = np.concatenate([scores, solver.score(mine[one], mask[one])])
+        now = time.monotonic()
+        if now - saved >= save_seconds:
             _save(part, stones, keys, scores)
-            report(f"{len(scores)} of {len(keys)} positions")
-            saved = time.monotonic()
+            report(_progress(len(scores), len(keys), (now - begun) / (len(scores) - had)))
+            saved = now
     if not path.exists():
         _save(path, stones, keys, scores)
         part.unlink(missing_ok=True)
     return Book(stones, keys, scores)
 
 
-def load_book(path: Path | str | None = None, stones: int = STONES) -> Book:
-    """A book that `compute_book` finished, from `path` or else from the user's cache.
+def _progress(done: int, of: int, seconds: float) -> str:
+    """How far it is, at so many seconds a position."""
+    left = seconds * (of - done)
+    time_left = (
+        f"{left:.0f} s" if left < 120 else f"{left / 60:.0f} min" if left < 7200 else f"{left / 3600:.1f} h"
+    )
+    return f"{done:,} of {of:,} positions, {seconds:.3g} s each: about {time_left} left"
+
+
+def load_book(path: Path | str) -> Book:
+    """A book that `compute_book` finished.
 
     Raises `FileNotFoundError` where there is none, `ValueError` where it is damaged.
     """
-    return Book(*_load(book_path(stones) if path is None else Path(path)))
+    return Book(*_load(Path(path)))
+
+
+def deepest_book() -> Book | None:
+    """Of the books in the user's cache that of most stones, which helps most; None where there is none.
+
+    Raises `ValueError` where it is damaged.
+    """
+    paths = [path for stones in range(MOST_STONES, -1, -1) if (path := book_path(stones)).exists()]
+    return load_book(paths[0]) if paths else None
 
 
 @kernel
@@ -134,9 +154,7 @@ def _load(path: Path) -> tuple[int, np.ndarray, np.ndarray]:
         with np.load(path) as file:
             return int(file["stones"]), file["keys"], file["scores"]
     except FileNotFoundError:
-        raise FileNotFoundError(
-            f"{path}: no such book; `python -m search.perfect.book` computes one"
-        ) from None
+        raise FileNotFoundError(f"{path}: no such book; `move37 book` computes one") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: missing or damaged ({error})") from None
 
@@ -145,17 +163,3 @@ def _save(path: Path, stones: int, keys: np.ndarray, scores: np.ndarray) -> None
     content = io.BytesIO()
     np.savez(content, stones=stones, keys=keys, scores=scores)
     replace_file(path, content.getvalue())
-
-
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(prog="search.perfect.book", description="compute an opening book")
-    parser.add_argument("--out", type=Path, default=None, help="where to (default: the user's cache folder)")
-    parser.add_argument("--stones", type=int, default=STONES)
-    parser.add_argument("--table-megabytes", type=int, default=1024)
-    args = parser.parse_args()
-    compute_book(args.out, args.stones, args.table_megabytes, report=lambda line: print(line, flush=True))
-
-
-if __name__ == "__main__":
-    main()

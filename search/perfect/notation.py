@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from envs.board.connect_four import drop_order
 from envs.kernels import kernel
-from search.perfect.bitboard import BOARD, BOTTOM, COLUMNS, ROWS, STRIDE, ZERO, count, has_four
+from search.perfect.bitboard import BOARD, BOTTOM, CELLS, COLUMNS, ROWS, STRIDE, ZERO, count, has_four
 
 Words = np.ndarray | np.uint64 | int
 FAULTS = (
@@ -84,22 +85,7 @@ def to_moves(mine: Words, mask: Words) -> str:
     (own,), (both,) = check_positions(np.uint64(mine), np.uint64(mask))
     stones = int(both).bit_count()
     first = int(own if stones % 2 == 0 else own ^ both)
-    heights = [(int(both) >> STRIDE * c & 2**ROWS - 1).bit_count() for c in range(COLUMNS)]
-    dead = set()
-
-    def rest(made: tuple[int, ...], number: int) -> str | None:
-        if number == stones:
-            return ""
-        for column, height in enumerate(made):
-            if height == heights[column] or first >> (STRIDE * column + height) & 1 == number & 1:
-                continue  # the next stone of the column is the other player's
-            after = (*made[:column], height + 1, *made[column + 1 :])
-            if after not in dead and (found := rest(after, number + 1)) is not None:
-                return f"{column + 1}{found}"
-        dead.add(made)
-        return None
-
-    moves = rest((0,) * COLUMNS, 0)
-    if moves is None:
+    order = np.zeros(CELLS, np.int64)
+    if not drop_order(np.uint64(first), both ^ np.uint64(first), (1 << COLUMNS) - 1, order):
         raise ValueError("no game leads to the position: its stones cannot have been dropped in turn")
-    return moves
+    return "".join(str(column + 1) for column in order[:stones])

@@ -23,6 +23,8 @@ from envs.board import ABOUT, NAMES, load
 from envs.board.aec import AGENTS, env
 from envs.board.moves import play_moves
 from envs.board.render import LOOKS, ansi, frame, men, stars
+from envs.board.single import BoardEnv
+from envs.board.spaces import game_of
 from envs.options import OptionError
 from move37 import watch
 from rollouts.storage import load_tree, save_tree
@@ -119,6 +121,22 @@ def test_each_agent_sees_its_own_side_and_only_the_mover_has_moves():
     np.testing.assert_array_equal(one["observation"], two["observation"][..., ::-1])
 
 
+def test_who_waits_has_no_moves_in_any_plane():
+    game = env("go", size=3)
+    game.reset(options={"moves": "a2 c3 b1 c2 pass"})
+    one, two = (game.observe(agent)["observation"] for agent in AGENTS)
+    legal, own = game.game.planes.index("legal"), game.game.planes.index("mine")
+    assert game.agent_selection == AGENTS[1]
+    assert two[..., legal].any()
+    assert not one[..., legal].any()
+    assert one[..., own].any()
+    game = env("hex", size=3, swap=True)
+    game.reset(options={"moves": "b2"})
+    one, two = (game.observe(agent)["observation"] for agent in AGENTS)
+    assert two[..., 3].all()
+    assert not one[..., 3].any()
+
+
 def test_winner_and_loser_are_told():
     game = env("connect_four")
     game.reset(options={"moves": "1 2 1 2 1 2"})
@@ -162,6 +180,25 @@ def test_what_a_pettingzoo_board_refuses():
         env("connect_four", render_mode="neon")
     with pytest.raises(ValueError, match="no game 'conect_four'; did you mean 'connect_four'"):
         env("conect_four")
+    with pytest.raises(ValueError, match="a state as get_state gives it has game, options, state, agents"):
+        game.set_state({})
+
+
+@pytest.mark.parametrize("make", [env, BoardEnv])
+def test_a_game_goes_by_its_name_and_by_its_id(make):
+    for name in ("hex", "board/Hex-v0", "envs:board/Hex-v0"):
+        made = make(name, size=4)
+        assert (made.game if make is env else game_of(made.observation_space)).title == "hex 4×4"
+    for wrong, right in (("hexx", "hex"), ("board/Hexx-v0", "board/Hex-v0"), ("render", "breakthrough")):
+        with pytest.raises(
+            ValueError, match=f"no game '{wrong}'; (did you mean '{right}'|there is: .*{right})"
+        ):
+            make(wrong)
+
+
+def test_an_opponent_can_be_asked():
+    with pytest.raises(OptionError, match=r"opponent must be a callable obs -> actions, or None .*, not 5"):
+        BoardEnv("hex", opponent=5)
 
 
 # -- Gymnasium ---------------------------------------------------------------------------------------------

@@ -264,6 +264,10 @@ def test_states_are_saved_and_restored_and_checked(tmp_path):
     saved["states"][3, 1:] |= np.uint64(1)
     with pytest.raises(ValueError, match="slot 3 holds no position of connect_four"):
         twin.set_state(saved)
+    with pytest.raises(ValueError, match="a state as get_state gives it has game, options, rng, states too"):
+        twin.set_state({})
+    with pytest.raises(ValueError, match=r"rng of a state must be uint64 \[5\], not <U1 \[\]"):
+        twin.set_state(env.get_state() | {"rng": "x"})
     with pytest.raises(ValueError, match="a state of 5 slots cannot fill 2"):
         envs.make(ID, 2).set_state(env.get_state())
     with pytest.raises(ValueError, match=r"a state of connect_four .* cannot continue tic_tac_toe"):

@@ -188,3 +188,9 @@ def test_a_missing_rule_is_told():
     rules = {name: rule for name, rule in game.rules.items() if name != "observe"}
     with pytest.raises(AssertionError, match="the rules observe are missing"):
         check_game(replace(game, rules=rules))
+
+
+def test_more_actions_than_a_search_can_number_are_refused():
+    assert replace(nim(), actions=(1 << 15) - 1).actions == 32767
+    with pytest.raises(ValueError, match="has 32768 actions, where 32767 are the most"):
+        replace(nim(), actions=1 << 15)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations, product
+
 import numpy as np
 import pytest
 
@@ -130,6 +132,8 @@ TURN, FOUR, THREE = 1 << 16, 0b1111, 0b111
         (7 | TURN, FOUR, THREE << 7, "its outcome is 'open', but the board says 'first won'"),
         (8 | FIRST_WON << 17, FOUR, FOUR << 7, "both players have won"),
         (8 | FIRST_WON << 17, FOUR, THREE << 7 | 1 << 14, "the winner did not move last"),
+        (2, 0b10, 0b01, "its stones cannot have been dropped in turn"),
+        (9 | TURN | FIRST_WON << 17, FOUR | 1 << 14, THREE << 7 | 1 << 4, "the game was won before the last"),
     ],
 )
 def test_impossible_positions(header, first, second, flaw):
@@ -137,3 +141,25 @@ def test_impossible_positions(header, first, second, flaw):
     assert flaw in GAME.flaw(state)
     with pytest.raises(ValueError, match="slot 0 holds no position of connect_four"):
         GAME.check(state[None])
+
+
+def test_just_the_positions_that_play_leads_to_have_no_flaw():
+    layer = {bytes(state): state for state in GAME.new()}
+    for _ in range(6):  # nobody can have won yet
+        layer = {bytes(after): after for state in layer.values() for after in children(state)}
+    sound = set()
+    for heights in product(range(7), repeat=7):
+        if sum(heights) == 6:
+            cells = [1 << 7 * column + row for column in range(7) for row in range(heights[column])]
+            for own in combinations(cells, 3):
+                state = np.array([6, sum(own), sum(cells) - sum(own)], np.uint64)
+                sound |= {bytes(state)} if GAME.flaw(state) == "" else set()
+    assert sound == set(layer)
+    assert len(sound) == 16422  # OEIS A212693
+
+
+def children(state):
+    for action in np.flatnonzero(mask_of(GAME, state)):
+        after = state.copy()
+        play(GAME.code, after, action)
+        yield after

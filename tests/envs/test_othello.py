@@ -236,6 +236,8 @@ TURN = 1 << 16
         (1, MIDDLE_FIRST | MIDDLE_SECOND, 1 << 19, "it is the other player's turn"),
         (DRAW << 17, MIDDLE_FIRST, MIDDLE_SECOND, "its outcome is 'draw', but the board says 'open'"),
         (1 | TURN, MIDDLE_FIRST | MIDDLE_SECOND | 1 << 19, 0, "but the board says 'first won'"),
+        (1 | TURN, MIDDLE_FIRST | 1, MIDDLE_SECOND, "a disc touches none that leads to the middle"),
+        (4, MIDDLE_FIRST | 0b1111 << 29, MIDDLE_SECOND, "a disc touches none"),  # h4, and a5 behind the edge
     ],
 )
 def test_impossible_positions(header, first, second, flaw):

@@ -14,6 +14,7 @@ from move37.config import make_config
 from move37.moments import find, marked
 from move37.origin import Origin
 from move37.run import Run
+from search.moments import as_moments
 
 AGENT = {
     "kind": "alphazero",
@@ -30,7 +31,7 @@ def noted(path, *found):
     config = make_config({"env": {"id": "board/TicTacToe-v0"}, "agent": AGENT, "budget": {"env_steps": 64}})
     run, learner = Run.create(path, config), build(config, Origin("config")).learner
     if found:
-        learner.moments = np.array(found, np.float32)
+        learner.moments = as_moments(np.array(found, np.float32))
         learner.moment_states = np.stack([play_moves(load("tic_tac_toe"), "a1 b2")] * len(found))
     actor = {"spec": learner.actor.spec(), "weights": learner.actor.weights()}
     run.checkpoint_folder.save(64, {"learner": learner.state_dict()}, actor)

@@ -3,6 +3,7 @@
 import inspect
 import io
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -16,9 +17,12 @@ from envs.board.vector import Board
 from move37 import Run
 from move37.cli import main
 from move37.errors import UserError
+from move37.exam import opening_plies
 from move37.play import Duel, Terminal, converse
+from move37.players import player
 from rollouts.agent import Agent, Decision
 from tests import test_docs as docs
+from tests.envs.nim import NIM
 
 TRAIN = {
     "env": {"id": "board/TicTacToe-v0", "n": 4},
@@ -57,7 +61,7 @@ def run(tmp_path_factory):
     return move37.train(config, out=tmp_path_factory.mktemp("play") / "run")
 
 
-@pytest.mark.parametrize("name", ["perft", "play", "moments", "eval"])
+@pytest.mark.parametrize("name", ["perft", "play", "book", "moments", "eval"])
 def test_help_has_an_example_and_is_light(name):
     heavy = "{'torch', 'numpy', 'numba', 'rich', 'gymnasium', 'envs'}"
     code = f"from move37.cli import main; main(['{name}', '--help'])"
@@ -78,7 +82,7 @@ def test_perft_counts_as_published(capsys):
     found = json.loads(capsys.readouterr().out)
     assert found.pop("seconds") >= 0
     assert found == {"game": "hex", "options": {"size": 3, "swap": False}, "depth": 2, "count": 72}
-    assert main(["perft", "hex", "size=3", "swap=true", "--depth", "1"]) == 0
+    assert main(["perft", "board/Hex-v0", "size=3", "swap=true", "--depth", "1"]) == 0
     assert capsys.readouterr().out.startswith("hex 3×3 with swap: 9 sequences of 1 ply in ")
 
 
@@ -106,14 +110,26 @@ def test_perft_by_the_first_move_adds_up(capsys):
         (["perft", "othello", "sise=6"], ("no option 'sise'", "did you mean 'size'?")),
         (["perft", "go", "komi=high"], ("komi of game 'go' must be a number, not 'high'",)),
         (["perft", "go", "komi"], ("'komi'", "reads like size=9")),
+        (["perft", "hex", "--size", "5", "size=6"], ("'size=6': size is given twice; --size 5",)),
+        (["perft", "go", "komi=6", "komi=7"], ("'komi=7': komi is given twice; komi=6",)),
+        (["perft", "board/Hexx-v0"], ("no game 'board/Hexx-v0'; did you mean 'board/Hex-v0'?",)),
         (["perft", "go", "--depth", "-1"], ("--depth", "move37 perft --help")),
         (["play", "go", "--as", "third"], ("--as third: must be first or second",)),
         (["play", "othello", "--against", "utc:5"], ("did you mean 'uct:5'?",)),
         (["eval", "RUN", "--against", "uct"], ("needs a number (simulations), as in uct:1000",)),
         (["eval", "RUN", "--against", "random", "--games", "7"], ("7 games", "even")),
         (["eval", "RUN", "--games", "8"], ("say against whom",)),
+        (["eval", "RUN", "--against", "random", "--episodes", "7"], ("--games",)),
+        (["eval", "RUN", "--against", "random", "--positions", "3"], ("--games",)),
+        (["eval", "RUN", "--positions", "3"], ("connect four only", "board/TicTacToe-v0")),
+        (["book", "--stones", "13"], ("--stones", "move37 book --help")),
+        (["book", "--stones", "x"], ("--stones", "move37 book --help")),
+        (["book", "--table-megabytes", "0"], ("--table-megabytes", "move37 book --help")),
         (["eval", "RUN", "--simulations", "8"], ("does not search",)),
-        (["eval", "RUN", "--against", "random", "--random-plies", "9"], ("random_plies must be in [0, 8]",)),
+        (
+            ["eval", "RUN", "--against", "random", "--random-plies", "9"],
+            ("--random-plies 9: random_plies must be in [0, 8]",),
+        ),
         (["moments", "RUN"], ("only alphazero keeps moments",)),
     ],
 )
@@ -178,6 +194,28 @@ def test_undo_goes_back_to_the_person_s_last_decision():
     assert [int(a) for a in second.actions] == [0]  # its first move stands
 
 
+def test_the_end_can_be_taken_back():
+    game = duel(3, 4, 8)
+    said = talk(game, "a3", "b3", "c3", "c3", "undo", "a1", "quit").splitlines()
+    assert "you won after 5 plies" in said
+    assert "the game is over: undo or quit" in said
+    assert said[-1] == "left after 6 plies"
+    assert game.result()["moves"] == ["a3", "a2", "b3", "b2", "a1", "c1"]
+    assert talk(duel(3, 4), "a3", "b3", "c3", "quit").splitlines()[-1] == "you won after 5 plies"
+
+
+@pytest.mark.parametrize(
+    ("game", "seat", "words"),
+    [
+        ("hex", 0, "x joins top and bottom, o joins left and right"),
+        ("hex", 1, "o joins left and right, x joins top and bottom"),
+        ("breakthrough", 0, "x goes up, o goes down"),
+    ],
+)
+def test_sides_are_told_where_they_differ(game, seat, words):
+    assert words in talk(duel(3, seat=seat, game=game), "quit").splitlines()
+
+
 def test_the_end_of_input_leaves_the_game():
     game = duel(8)
     assert talk(game, "b2").splitlines()[-1] == "left after 2 plies"
@@ -207,6 +245,26 @@ def test_a_hint_never_shows_illegal_moves_and_ends_with_the_game():
     at = said.index("it would play c1")  # its third move of the script: the game goes on from there
     shown = [line.split()[0] for line in said[at + 2 : at + 7]]
     assert shown == ["c1", "b3", "b2", "a1", "b1"]
+
+
+def test_a_hint_of_a_search_asks_once_and_follows_its_tree():
+    game = load("connect_four")
+    for name in ("uct:300", "alphabeta:4"):
+        opponent = player(name, game)
+        asked, act = [], opponent.act
+        opponent.act = lambda *args, act=act, asked=asked, **how: asked.append(1) or act(*args, **how)
+        thinking = Duel(game, opponent, name, seat=0)
+        for action in (3, 0, 4, 0):
+            thinking.play(action)
+        thought = thinking.thought()
+        assert len(asked) == 1
+        assert thought.line[0] == thought.best
+        for action in thought.line:
+            thinking.play(action)  # all are legal
+        assert len(thought.line) >= 3
+    assert thought.best in (2, 5)  # three at the foot, both ends open: alpha-beta sees the end
+    assert thinking.over
+    assert thought.moves["scores"].tolist() == [0, 0, 2, 0, 0, 2, 0]  # of 4 plies, won with the third
 
 
 def test_an_opponent_that_breaks_the_rules_is_told():
@@ -340,6 +398,16 @@ def test_a_config_that_cannot_be_measured_is_told_with_its_key(changes, words, t
     assert not (tmp_path / "run").exists()
 
 
+def test_a_short_game_has_short_openings(tmp_path):
+    config = TRAIN | {"env": {"id": NIM, "n": 4, "pile": 3}, "evaluate": {"every": 64, "against": "random"}}
+    agent = TRAIN["agent"] | {"network": {"kind": "vector"}}
+    run = move37.train(config | {"agent": agent}, out=tmp_path / "run")
+    assert "eval/score" in run.metrics()[-1]
+    assert opening_plies(load("hex", {"size": 2})) == 2
+    assert opening_plies(load("connect_four")) == 4
+    assert sum(run.match("random", 4).pairs) <= 2
+
+
 def test_a_match_goes_on_exactly_after_a_resume(tmp_path):
     config = TRAIN | {
         "evaluate": {"every": 64, "episodes": 4, "against": "uct:5"},
@@ -351,6 +419,50 @@ def test_a_match_goes_on_exactly_after_a_resume(tmp_path):
     wanted = [line["eval/score"] for line in straight.metrics() if "eval/score" in line]
     assert [line["eval/score"] for line in resumed.metrics() if "eval/score" in line] == wanted
     assert Run.load(resumed.path).config.evaluate.against == "uct:5"
+
+
+def test_a_match_says_where_there_are_no_more_openings(run, capsys):
+    arguments = ["eval", str(run.path), "--against", "random", "--games", "10", "--random-plies", "1"]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "6 games: " in said
+    assert "3 different openings, each with both colours: there are no more for the 10 games asked" in said
+
+
+def test_ctrl_c_stops_a_long_kernel(tmp_path):
+    arguments = ["-m", "move37", "perft", "othello", "--depth", "14"]
+    started = subprocess.Popen([sys.executable, *arguments], stderr=subprocess.PIPE, text=True)
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            started.wait(20)  # it counts by now, and would for hours
+        started.send_signal(signal.SIGINT)
+        assert started.wait(20) == 130
+        assert started.stderr.read() == "move37: stopped\n"
+    finally:
+        started.kill()
+
+
+def test_perfect_says_that_its_openings_take_long(run, capsys):
+    player("perfect", load("tic_tac_toe"))
+    assert capsys.readouterr().err == ""
+    assert player("perfect", load("connect_four"), match=True).hurry_from == 14
+    said = capsys.readouterr().err
+    assert "perfect has no deep opening book" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_the_book_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MOVE37_CACHE", str(tmp_path))
+    monkeypatch.setattr("search.perfect.book.Solver.score", lambda self, mine, mask: np.zeros(1, np.int8))
+    assert main(["book", "--stones", "2", "--table-megabytes", "1"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "0 of 25 positions are there"
+    assert said[-1].endswith("connect_four_2.npz: all 25 positions of 2 stones")
+    assert main(["book", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["positions"] == 25
+    (tmp_path / "move37" / "books" / "connect_four_2.npz").write_bytes(b"torn")
+    assert main(["book"]) == 2
+    assert "missing or damaged" in capsys.readouterr().err
 
 
 # -- the scorecard -----------------------------------------------------------------------------------------

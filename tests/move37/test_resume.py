@@ -155,6 +155,32 @@ def test_alphazero_resumes_exactly(tmp_path, search):
     )  # games half played, the replay full
 
 
+SWITCHED = {
+    "agent.search.reuse": (True, False),
+    "agent.resign": ({"below": 0.5, "control": 0.5}, None),
+    "agent.fast": ({"simulations": 3}, None),
+    "agent.gate": ({"every": 60, "pairs": 1, "simulations": 2}, None),
+}
+
+
+@pytest.mark.parametrize("to", ["on", "off"])
+@pytest.mark.parametrize("key", SWITCHED)
+def test_options_of_self_play_can_be_switched_on_resume(tmp_path, key, to):
+    """With games half played: what the other way of playing remembered begins afresh."""
+    config = ALPHAZERO | {"budget": {"env_steps": 200}, "checkpoint": {"every": 200}}
+    plain_agent = {k: v for k, v in ALPHAZERO["agent"].items() if k not in ("fast", "resign", "gate")}
+    on, off = (f"{key}={json.dumps(value)}" for value in SWITCHED[key])
+    begun, then = (off, on) if to == "on" else (on, off)
+    run = move37.train(config | {"agent": plain_agent}, [begun], out=tmp_path / "run")
+    run = move37.resume(run.path, overrides=[then, "budget.env_steps=400"])
+    assert run.metrics()[-1]["env_steps"] == 400
+    matched = [line["env_steps"] > 200 for line in run.metrics() if "gate_score" in line]
+    assert set(matched) == ({to == "on"} if key == "agent.gate" else set())
+    state = CheckpointFolder(run.path).load()["learner"]
+    if state["gate"] is None:  # self-play is by the newest network
+        same(state["actor"], state["network"])
+
+
 def test_resume_of_a_finished_run_changes_nothing(tmp_path):
     run = move37.train(toy_config(evaluate={"every": 48, "episodes": 2}), out=tmp_path / "run")
     before = {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file() and "events" not in p.name}

@@ -521,3 +521,12 @@ def test_workers_in_one_process_train_alike(tmp_path, monkeypatch):
     assert [[r[k] for k in names] for r in resumed.metrics()] == [
         [r[k] for k in names] for r in straight.metrics()
     ]
+
+
+def test_who_plays_all_seats_is_not_given_one_players_view(tmp_path):
+    config = {"env": {"id": "envs:board/TicTacToe-v0", "n": 2}, "budget": {"env_steps": 8}}
+    agent = {"kind": "alphazero", "network": {"kind": "mlp", "hidden": [4]}}
+    said = "env.id: envs:board/TicTacToe-v0 is one player's view of a game.*; board/TicTacToe-v0 has them"
+    with pytest.raises(UserError, match=said):
+        move37.train(config | {"agent": agent}, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -8,11 +8,26 @@ from gymnasium.vector.utils import batch_space
 from PIL import Image
 from rich.console import Console
 
+import envs
+import move37
 from envs.base import BatchEnv
+from envs.board import load
+from envs.board.moves import play_moves
+from envs.board.render import frame
 from envs.rng import from_seeds
 from move37.errors import RunError, UserError
 from move37.record import Recording, shrink
-from move37.watch import Pixels, action_name, caption, fit, play, show_lines, show_pictures, to_grid
+from move37.watch import (
+    Pixels,
+    action_name,
+    caption,
+    fit,
+    play,
+    show_lines,
+    show_pictures,
+    to_grid,
+    watchable,
+)
 from rollouts.agent import Agent, Decision
 
 
@@ -71,6 +86,68 @@ def test_play_gives_each_episode_its_own_pictures_and_account():
     assert [m.ended for m in moments] == [False, False, True, False, False, False, True]
     assert [m.action for m in moments[:3]] == ["go", "stay", "go"]
     assert agent.lengths == [0, 1, 2, 0, 1, 2, 3]  # memory goes on, and starts anew
+
+
+class FirstLegal(Agent):
+    """Plays the first legal action (of an arcade game: action 0)."""
+
+    def act(self, obs, *, rng, first, memory=None, explore=True):
+        mask = obs["action_mask"] if isinstance(obs, dict) else np.ones((len(obs), 1))
+        return Decision(mask.argmax(axis=1))
+
+
+def test_a_game_is_shown_to_its_end(tmp_path):
+    env = envs.make("board/TicTacToe-v0", 1, render_mode="rgb_array")
+    moments = list(play(FirstLegal(), env, episodes=2))
+    game, moves = load("tic_tac_toe"), ["a3", "b3", "c3", "a2", "b2", "c2", "a1"]  # the last one wins
+    drawn = [frame(game, play_moves(game, " ".join(moves[:k]))) for k in range(8)]
+    for k, moment in enumerate(moments):
+        np.testing.assert_array_equal(moment.picture, drawn[k % 8])
+    ends = [moment for moment in moments if moment.ended]
+    assert [(m.step, m.total, m.aftermath) for m in ends] == [(7, 1, False), (7, 1, True)] * 2
+    with Recording(tmp_path / "a.gif", fps=2) as recording:
+        for moment in moments[:8]:
+            recording.add(moment.picture)
+    with Image.open(tmp_path / "a.gif") as gif:
+        gif.seek(gif.n_frames - 1)
+        shown = np.asarray(gif.convert("RGB")).astype(int)
+    differing = [np.abs(shown - shrink(picture, 320)).mean() for picture in drawn]
+    assert np.argmin(differing) == 7
+
+
+def test_the_end_is_told_once():
+    out = io.StringIO()
+    env = envs.make("board/TicTacToe-v0", 1, render_mode="rgb_array")
+    assert len(list(show_lines(play(FirstLegal(), env), out))) == 8
+    assert out.getvalue().count("the end") == 1
+
+
+def test_an_arcade_game_shows_its_last_observation_too():
+    env = envs.make("arcade/Breakout-v1", 1, render_mode="rgb_array")
+    moments = list(play(FirstLegal(), env))
+    last, aftermath = moments[-2:]
+    assert last.ended
+    assert aftermath.aftermath
+    assert not np.array_equal(last.picture, aftermath.picture)
+    assert not np.array_equal(aftermath.picture, moments[0].picture)  # which the environment shows by now
+
+
+def test_watching_and_self_play_begin_at_the_first_position(tmp_path):
+    config = {
+        "env": {"id": "board/TicTacToe-v0", "n": 4, "random_plies": 4},
+        "agent": {"kind": "ppo", "n_steps": 8, "epochs": 1, "minibatch_size": 16},
+        "evaluate": {"every": 32, "episodes": 8},
+        "budget": {"env_steps": 32},
+    }
+    run = move37.train(config, out=tmp_path / "run")
+    env, undrawn = watchable(run)
+    obs, _ = env.reset(seed=0)
+    assert undrawn == ""
+    assert obs["planes"].sum() == 0
+    assert run.evaluate(8)["mean_length"] >= 5  # no game of tic-tac-toe is shorter
+    assert next(line["eval/length"] for line in run.metrics() if "eval/length" in line) >= 5
+    changed = config | {"evaluate": {"env": {"random_plies": 6}}}
+    assert move37.train(changed, out=tmp_path / "changed").evaluate(8)["mean_length"] <= 3
 
 
 def test_the_agent_s_luck_is_not_the_game_s():

@@ -139,6 +139,53 @@ def test_ray_equals_in_process_with_a_network_on_an_arcade_game(cluster):
     there.close()
 
 
+BOARD = {"id": "board/TicTacToe-v0"}
+SEARCHES = {
+    "network": {"kind": "mlp", "hidden": [16]},
+    "search": {"simulations": 8, "reuse": True},
+    "fast": {"share": 0.5, "simulations": 4},
+    "resign": {"below": 0.3, "control": 0.5},
+    "n_steps": 6,
+    "batch_size": 32,
+}
+
+
+def test_ray_equals_in_process_with_a_search_on_a_board(cluster):
+    import envs
+    from search.alphazero import AlphaZero
+
+    env = envs.make(**BOARD)
+    learner = AlphaZero(env.single_observation_space, env.single_action_space, seed=1, **SEARCHES)
+    here, there = (Fleet(BOARD, n=8, workers=2, seed=3, local=local) for local in (True, False))
+    for _ in range(3):
+        a, b = here.collect(learner.actor, **learner.wants), there.collect(learner.actor, **learner.wants)
+        same(a, b)
+    assert {"states", "weights", "control"} <= b.memory.keys()
+    assert len(b.ended["episode"]) > 1
+    assert len(np.unique(b.actions)) == 9
+    there.close()
+
+
+def test_training_on_ray_equals_the_same_workers_in_process(cluster, monkeypatch, tmp_path):
+    import move37
+    from move37 import build
+    from tests.move37.runs import plain
+
+    config = {
+        "device": "cpu",
+        "threads": 1,
+        "env": BOARD | {"n": 8},
+        "agent": {"kind": "alphazero"} | SEARCHES,
+        "sampler": {"workers": 2},
+        "budget": {"env_steps": 240},
+        "log": {"every": 0},
+    }
+    there = move37.train(config, out=tmp_path / "there").metrics()
+    monkeypatch.setattr(build, "Fleet", lambda env, **kwargs: Fleet(env, **kwargs, local=True))
+    assert plain(move37.train(config, out=tmp_path / "here").metrics()) == plain(there)
+    assert there[-1]["gradient_steps"] > 10
+
+
 def test_a_run_of_several_seats_goes_on_on_ray(cluster, monkeypatch):
     sent, put = [], cluster.put
     monkeypatch.setattr(cluster, "put", lambda value: sent.append(value) or put(value))

@@ -127,3 +127,9 @@ def test_what_does_not_fit_is_told():
     assert "\n" not in str(error.value)
     with pytest.raises(OptionError, match="depth must be"):
         make(load("tic_tac_toe"), depth=0)
+
+
+def test_the_depth_ends_where_the_game_does():
+    assert make(load("tic_tac_toe"), depth=1000).depth == 9
+    with pytest.raises(OptionError, match="depth must be less than or equal to 1000, not 1001"):
+        make(load("tic_tac_toe"), depth=1001)

@@ -17,9 +17,11 @@ from rollouts.fleet import Fleet
 from rollouts.reward import Reward
 from rollouts.sampler import Sampler
 from search import gate as gates
+from search import replay
 from search.alphazero import AlphaZero, alphazero_loss
 from search.mcts import Found
-from search.planner import RESIGNED, RESIGNS, Planner, moments
+from search.moments import as_moments, as_plain, moments
+from search.planner import RESIGNED, RESIGNS, Planner
 from search.tree import UNKNOWN
 
 SMALL = {"network": {"kind": "mlp", "hidden": [16]}, "search": {"simulations": 8}, "n_steps": 5}
@@ -133,7 +135,7 @@ def test_given_up_games_are_played_to_their_end_but_not_learned_from():
         np.zeros((len(planes), 9), np.float32),
         np.where(planes.reshape(len(planes), -1).sum(1) % 3 == 0, -0.9, 0.3).astype(np.float32),
     )
-    learner._hand_over = lambda new: {}
+    learner._hand_over = dict
     rollouts = played(learner, n=16, rollouts=6)
     fields = {k: np.concatenate([r.fields[k] for r in rollouts]) for k in ("resigned", "control", "full")}
     episode = np.concatenate([r.episode for r in rollouts])
@@ -152,7 +154,7 @@ def test_given_up_games_are_played_to_their_end_but_not_learned_from():
     assert fields["full"][~short].all()
     done = np.isin(episode, np.concatenate([r.ended["episode"] for r in rollouts]))
     assert learner.positions.head == (done & ~short).sum()
-    assert learner.resigned[0] == (done & control & (resigned == RESIGNS)).sum()
+    assert learner.given_up == (done & control & (resigned == RESIGNS)).sum() >= learner.not_lost
 
 
 def test_symmetries_turn_boards_and_policies_together():
@@ -167,18 +169,37 @@ def test_symmetries_turn_boards_and_policies_together():
 
 
 def test_the_replay_comes_back_as_it_was():
-    learner = learner_of(replay_capacity=64)
+    learner = learner_of(replay_capacity=64, window=64)
     learner.positions.chunk = 16
     played(learner, n=8, rollouts=6)
     assert learner.positions.head > 64
-    twin = learner_of(replay_capacity=64).positions
+    twin = learner_of(replay_capacity=64, window=64).positions
     twin.chunk = 16
     twin.set_state(learner.positions.get_state())
     assert twin.head == learner.positions.head
     for name, column in learner.positions.columns.items():
         np.testing.assert_array_equal(twin.columns[name], column)
-    with pytest.raises(ValueError, match="room for 64 positions"):
-        learner_of(replay_capacity=128).positions.set_state(learner.positions.get_state())
+    with pytest.raises(ValueError, match="the saved replay_capacity is 64, this one 128: it cannot change"):
+        learner_of(replay_capacity=128, window=64).positions.set_state(learner.positions.get_state())
+
+
+def test_the_replay_holds_what_was_asked_for_whatever_its_chunks(monkeypatch):
+    """A checkpoint that tells the room of its whole chunks fits, too."""
+    monkeypatch.setattr(replay, "CHUNK", 16)
+    learner = learner_of(replay_capacity=50, window=50)
+    played(learner, n=8, rollouts=6)
+    positions = learner.positions
+    assert positions.head > 64
+    assert len(positions) == positions.capacity == 50
+    for rounded in (50, 64):
+        twin = learner_of(replay_capacity=50, window=50).positions
+        twin.set_state(positions.get_state() | {"capacity": rounded})
+        newest = np.arange(positions.head - 50, positions.head) % 64
+        assert (len(twin), twin.head) == (50, positions.head)
+        for name, column in positions.columns.items():
+            np.testing.assert_array_equal(twin.columns[name][newest], column[newest])
+        same_names = [part.name for part in positions.get_state()["chunks"][:-1]]
+        assert [part.name for part in twin.get_state()["chunks"][:-1]] == same_names
 
 
 def test_the_window_grows_slower_than_what_was_played():
@@ -249,6 +270,27 @@ def test_the_gate_lets_through_who_wins(monkeypatch):
     assert learner.gate.get_state() == {"waited": 0, "matches": 2, "passed": 1}
 
 
+def test_positions_of_rounds_without_a_gradient_step_count_for_the_gate(monkeypatch):
+    monkeypatch.setattr(gates, "play_match", lambda *a, **k: pytest.fail("not due"))
+    learner = learner_of(gate={"every": 10**6}, replay_ratio=0.2, batch_size=64)
+    rounds, counts = [], []
+    hand_over = learner._hand_over
+    learner._hand_over = lambda: rounds.append(1) or hand_over()
+    sampler = Sampler(envs.make("board/TicTacToe-v0", 32), seed=5)
+    for _ in range(20):
+        rollout = sampler.collect(learner.actor, **learner.wants)
+        counts.append(learner.learn(rollout)["gradient_steps"])
+    assert 0 < len(rounds) < 20
+    assert learner.gate.waited == learner.positions.head > 300
+    assert counts == sorted(counts)  # a count: of all steps so far
+    assert counts[-1] == learner.gradient_steps == int(learner.positions.head * 0.2 / 64)
+
+
+def test_short_searches_are_never_longer_than_full_ones():
+    actor = learner_of(resign={"below": 0.0, "control": 0.0}).actor
+    assert actor.short == 8  # of 8, where short ones have 16 unless told
+
+
 def test_two_workers_equal_two_samplers():
     learner = learner_of("connect_four")
     fleet = Fleet({"id": "board/ConnectFour-v0"}, n=4, workers=2, seed=3, local=True)
@@ -268,8 +310,11 @@ def test_moments_are_moves_that_nobody_expected_and_that_are_better():
     visits = np.array([[5, 5, 30]] * 3, np.int32)
     rest = {"policy": prior, "value": q[:, 0], "raw_value": q[:, 0], "proven": np.zeros(3, np.int8)}
     found = moments(Found(visits=visits, q=q, prior=prior, best=np.full(3, 2), **rest))
-    np.testing.assert_allclose(found[0], [0.5, 2, 0.0005, 0.75, 0.7], rtol=1e-5)
-    np.testing.assert_array_equal(found[1:, 0], 0)  # a liked move is better still; it was liked itself
+    assert found.dtype.names == ("gain", "action", "prior", "visits", "value")
+    np.testing.assert_allclose(as_plain(found)[0], [0.5, 2, 0.0005, 0.75, 0.7], rtol=1e-5)
+    np.testing.assert_array_equal(found["gain"][1:], 0)  # a liked move is better still; it was liked itself
+    np.testing.assert_array_equal(as_moments(as_plain(found)), found)
+    assert len(as_moments(as_plain(found[:0]))) == 0
 
 
 @pytest.mark.parametrize(
@@ -281,6 +326,11 @@ def test_moments_are_moves_that_nobody_expected_and_that_are_better():
         ({"temperature": {"first": -1.0}}, "temperature.first"),
         ({"resign": {"below": 2.0}}, "resign.below"),
         ({"gate": {"score": 2.0}}, "gate.score"),
+        (
+            {"fast": {"simulations": 9}},
+            r"^fast\.simulations must be at most search\.simulations \(8\), not 9$",
+        ),
+        ({"window": 11, "replay_capacity": 10}, r"^window must be at most replay_capacity \(10\), not 11$"),
     ],
 )
 def test_wrong_options_are_told(options, said):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from functools import cache
 
@@ -351,3 +352,21 @@ def test_a_book_lies_in_the_users_cache():
     path = book.book_path(6)
     assert path.name == "connect_four_6.npz"
     assert path.parent.name == "books"
+
+
+def test_the_deepest_book_of_the_cache_is_used(tmp_path, fake_solver, monkeypatch):
+    monkeypatch.setenv("MOVE37_CACHE", str(tmp_path))
+    assert book.deepest_book() is None
+    for stones in (3, 2):
+        book.compute_book(book.book_path(stones), stones)
+    assert book.deepest_book().stones == 3
+
+
+def test_a_book_says_how_fast_it_goes_and_how_long_it_takes(tmp_path, fake_solver):
+    told = []
+    book.compute_book(tmp_path / "book.npz", 2, save_seconds=0.0, report=told.append)
+    assert told[0] == "0 of 25 positions are there"
+    assert len(told) == 26
+    assert re.fullmatch(r"14 of 25 positions, [0-9.e-]+ s each: about \d+ s left", told[14])
+    assert book._progress(10, 20, 30.0) == "10 of 20 positions, 30 s each: about 5 min left"
+    assert book._progress(715, 77_715, 0.9) == "715 of 77,715 positions, 0.9 s each: about 19.2 h left"

@@ -16,12 +16,15 @@ from envs.board.spaces import observation_space
 from envs.rng import from_seeds
 from rollouts.build import build_agent
 from search.alphabeta import SURE, AlphaBeta
-from search.match import play_match
+from search.match import play_pairs
 from search.perfect.agent import Perfect
-from search.perfect.connect_four import ILLEGAL
+from search.perfect.connect_four import ILLEGAL, Solver
+from search.perfect.notation import from_moves
+from search.perfect.openings import Openings
 
 TIC_TAC_TOE = load("tic_tac_toe")
 CONNECT_FOUR = load("connect_four")
+HURRIED = "4 1 4 1 4 1 7 7 2 6 3 7"
 PUBLISHED = {  # AlphaZero.jl's benchmark: moves, and the score of who is to move
     "2252576253462244111563365343671351441": -1,
     "7422341735647741166133573473242566": 1,
@@ -88,11 +91,12 @@ def test_it_knows_every_position_of_tic_tac_toe_and_plays_any_of_the_best_moves(
 def test_perfect_players_draw_and_never_lose():
     env = envs.make("board/TicTacToe-v0", 64)
     perfect = make(TIC_TAC_TOE)
-    match = play_match(env, perfect, make(TIC_TAC_TOE, hurry=False), pairs=32)
-    assert match.draws == 64
-    match = play_match(env, perfect, make(TIC_TAC_TOE, Random), pairs=100)
-    assert match.losses == 0
-    assert match.score > 0.9
+    seeds, rng = np.arange(32), from_seeds(range(64))
+    half_points, _, _ = play_pairs(env, perfect, make(TIC_TAC_TOE, hurry=False), seeds, rng, explore=False)
+    assert (half_points == 1).all()
+    half_points, _, _ = play_pairs(env, perfect, make(TIC_TAC_TOE, Random), seeds, rng, explore=False)
+    assert half_points.min() == 1
+    assert half_points.mean() > 1.8
 
 
 def test_connect_four_as_published():
@@ -106,7 +110,7 @@ def test_connect_four_as_published():
 
 
 def test_in_a_hurry_or_not():
-    states = np.repeat(play_moves(CONNECT_FOUR, "4 1 4 1 4 1 7 7 2 6 3 7")[None], 100, axis=0)
+    states = np.repeat(play_moves(CONNECT_FOUR, HURRIED)[None], 100, axis=0)
     obs = observe_states(CONNECT_FOUR, states)
     quick, slow = (act(make(CONNECT_FOUR, hurry=hurry), obs) for hurry in (True, False))
     scores = quick.fields["scores"][0]
@@ -116,10 +120,97 @@ def test_in_a_hurry_or_not():
     np.testing.assert_array_equal(slow.fields["scores"][0], np.sign(scores))
 
 
+def test_it_can_begin_to_hurry_late():
+    states = np.stack([play_moves(CONNECT_FOUR, moves) for moves in (HURRIED, f"{HURRIED} 6 6")])
+    scores = act(make(CONNECT_FOUR, hurry_from=14), observe_states(CONNECT_FOUR, states)).fields["scores"]
+    exact = act(make(CONNECT_FOUR), observe_states(CONNECT_FOUR, states)).fields["scores"]
+    np.testing.assert_array_equal(scores[0], np.where(exact[0] == ILLEGAL, ILLEGAL, np.sign(exact[0])))
+    np.testing.assert_array_equal(scores[1], exact[1])
+    assert exact.max() > 1
+
+
 def test_it_can_be_built_again():
-    agent = make(TIC_TAC_TOE, hurry=False)
+    agent = make(TIC_TAC_TOE, hurry=False, hurry_from=3)
     again = build_agent(agent.spec(), observation_space(TIC_TAC_TOE), spaces.Discrete(9))
     assert again.hurry is False
+    assert again.hurry_from == 3
+
+
+# -- openings ----------------------------------------------------------------------------------------------
+
+
+class Counted(Solver):
+    """Counts what it is asked; positions cost nothing."""
+
+    asked = 0
+
+    def scores(self, mine, mask):
+        self.asked += 1
+        return np.array([-1, 2, -3, 4, -5, 0, ILLEGAL], np.int8)
+
+    def outcomes(self, mine, mask):
+        scores = self.scores(mine, mask)
+        return np.where(scores == ILLEGAL, ILLEGAL, np.sign(scores))
+
+
+def test_the_first_move_is_known(tmp_path):
+    solver = Counted(1)
+    found = Openings(tmp_path / "openings.txt", solver).worth("scores", *from_moves(""))
+    assert found.tolist() == [-2, -1, 0, 1, 0, -1, -2]
+    found = Openings(tmp_path / "openings.txt", solver).worth("outcomes", *from_moves(""))
+    assert found.tolist() == [-1, -1, 0, 1, 0, -1, -1]
+    assert solver.asked == 0
+
+
+def test_an_opening_is_solved_once_for_all_games_and_its_mirror_image(tmp_path):
+    path, solver = tmp_path / "books" / "openings.txt", Counted(1)
+    first = Openings(path, solver).worth("scores", *from_moves("1123"))
+    later = Openings(path, solver)
+    np.testing.assert_array_equal(later.worth("scores", *from_moves("1123")), first)
+    np.testing.assert_array_equal(later.worth("scores", *from_moves("7765")), first[::-1])
+    signs = np.where(first == ILLEGAL, ILLEGAL, np.sign(first))
+    np.testing.assert_array_equal(later.worth("outcomes", *from_moves("1321")), signs)  # the same position
+    assert solver.asked == 1
+    later.worth("outcomes", *from_moves("1124"))
+    Openings(path, solver).worth("outcomes", *from_moves("1124"))
+    assert solver.asked == 2
+    Openings(path, solver).worth("scores", *from_moves("1124"))  # outcomes do not tell scores
+    assert solver.asked == 3
+
+
+def test_a_torn_line_is_passed_over_and_spoils_no_other(tmp_path):
+    path, solver = tmp_path / "openings.txt", Counted(1)
+    Openings(path, solver).worth("scores", *from_moves("12"))
+    whole = path.read_bytes()
+    for end in range(len(whole) - 1):
+        path.write_bytes(whole[:end])
+        Openings(path, solver).worth("scores", *from_moves("13"))
+        asked = solver.asked
+        again = Openings(path, solver)
+        again.worth("scores", *from_moves("13"))
+        assert solver.asked == asked
+        again.worth("scores", *from_moves("12"))
+        assert solver.asked - asked == (end < len(whole) - 1)
+    path.write_bytes(b"\xff\x00 nonsense\nscores 12 900 1 1 1 1 1 1 ;\nscores 88 1 1 1 1 1 1 1 ;\n")
+    assert list(Openings(path, solver).known) == [("scores", 0)]
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
+    (tmp_path / "file").write_text("")
+    found = Openings(tmp_path / "file" / "openings.txt", Counted(1)).worth("scores", *from_moves("12"))
+    assert found.max() == 4
+
+
+def test_perfect_keeps_the_openings_it_meets(tmp_path, monkeypatch):
+    monkeypatch.setenv("MOVE37_CACHE", str(tmp_path))
+    monkeypatch.setattr("search.perfect.agent.Solver", Counted)
+    monkeypatch.setattr(Counted, "__init__", lambda self, book=None: None)
+    states = np.stack([play_moves(CONNECT_FOUR, moves) for moves in ("", "4 4", "1")])
+    scores = act(make(CONNECT_FOUR), observe_states(CONNECT_FOUR, states)).fields["scores"]
+    assert scores[0].tolist() == [-2, -1, 0, 1, 0, -1, -2]
+    assert scores[1].tolist() == [-1, 2, -3, 4, -5, 0, ILLEGAL]
+    kept = (tmp_path / "move37" / "books" / "connect_four_openings.txt").read_text().split("\n")
+    assert [line.split()[:2] for line in kept if line] == [["scores", "44"], ["scores", "1"]]
 
 
 def test_what_does_not_fit_is_told():

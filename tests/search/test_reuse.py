@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from gymnasium.spaces import Discrete
 
 import envs
@@ -67,7 +68,7 @@ def test_a_game_is_searched_as_a_plain_search_does_that_keeps_its_tree(name, exa
         reused += len(going)
         states = np.array([after(game, states[b], *ways[b]) for b in going])
         roots = [walk(roots[b], ways[b]) or s for b, s in zip(going, states)]
-        kept = {name: array[going] for name, array in found.kept.items()}
+        kept = {name: array[going] for name, array in found.trees.items()}
         rng = rng[going].copy()
     assert reused > 12
 
@@ -96,7 +97,7 @@ def test_a_first_move_and_an_unknown_position_begin_afresh():
     then, _ = play_on(game, states, before.best)
     then[3] = openings(game, 9, 1)[0]  # nowhere in the tree
     first = np.array([True, False, True, False])
-    found = search.run(then, from_seeds(range(4)), kept=before.kept, first=first)
+    found = search.run(then, from_seeds(range(4)), kept=before.trees, first=first)
     alone = search.run(then, from_seeds(range(4)))
     for b, fresh in enumerate([True, False, True, True]):
         assert (found.visits[b].sum() == 50) == fresh
@@ -109,16 +110,16 @@ def test_what_is_kept_depends_on_no_batch_and_survives_a_copy():
     states, search = openings(game, 4, 12), make(game, simulations=50)
     first = search.run(states, from_seeds(range(12)), noisy=True)
     then, _ = play_on(game, states, first.best)
-    found = search.run(then, from_seeds(range(12)), noisy=True, kept=first.kept)
+    found = search.run(then, from_seeds(range(12)), noisy=True, kept=first.trees)
     rows = np.array([7, 2])
-    copied = {name: array[rows] for name, array in first.kept.items()}
+    copied = {name: array[rows] for name, array in first.trees.items()}
     for array in copied.values():
         array.flags.writeable = False  # as out of an object store
     some = make(game, simulations=50).run(then[rows], from_seeds(rows), noisy=True, kept=copied)
     for name in ("visits", "q", "prior", "policy", "value"):
         np.testing.assert_array_equal(getattr(found, name)[rows], getattr(some, name))
-    for name in found.kept:
-        np.testing.assert_array_equal(found.kept[name][rows], some.kept[name])
+    for name in found.trees:
+        np.testing.assert_array_equal(found.trees[name][rows], some.trees[name])
 
 
 def test_noise_is_put_on_the_new_root_once():
@@ -126,10 +127,10 @@ def test_noise_is_put_on_the_new_root_once():
     states, search = openings(game, 4, 10), make(game, simulations=50)
     first = search.run(states, from_seeds(range(10)), noisy=True)
     then, _ = play_on(game, states, first.best)
-    found = search.run(then, from_seeds(range(10)), noisy=True, kept=first.kept)
+    found = search.run(then, from_seeds(range(10)), noisy=True, kept=first.trees)
     clean = search.run(then, from_seeds(range(10)))
     np.testing.assert_array_equal(found.prior, clean.prior)
-    calm = search.run(then, from_seeds(range(10)), kept=first.kept)
+    calm = search.run(then, from_seeds(range(10)), kept=first.trees)
     prior = search.trees.edges["prior"][:, ROOT]
     assert (calm.visits.sum(1) > 50).all()
     for b in range(10):
@@ -147,7 +148,7 @@ def test_a_tree_is_kept_only_while_there_is_room():
         found = search.run(states, from_seeds([0]), kept=kept)
         sizes.append(int(search.trees.nodes["size"][0, ROOT]))
         assert search.trees.nodes.shape == (1, 3 * 4 + 1)
-        kept, states = found.kept, play_on(game, states, [0])[0]
+        kept, states = found.trees, play_on(game, states, [0])[0]
     assert sizes == [5, 8, 11, 5, 8, 11, 5, 8, 11]  # 5, 5 − 1 + 4, 8 − 1 + 4; 11 − 1 + 4 are too many
 
 
@@ -158,7 +159,7 @@ def test_a_proven_position_stays_proven_and_needs_no_more():
     then, going = play_on(game, states, found.best)
     rows = np.flatnonzero(going & (found.proven != UNKNOWN))
     assert len(rows) > 10
-    before, kept = search.evaluated, {name: array[rows] for name, array in found.kept.items()}
+    before, kept = search.evaluated, {name: array[rows] for name, array in found.trees.items()}
     again = search.run(then[rows], from_seeds(range(len(rows))), kept=kept)
     np.testing.assert_array_equal(again.value, -found.value[rows])
     assert search.evaluated == before
@@ -210,3 +211,59 @@ def test_moves_of_both_seats_and_replies_of_others_keep_the_tree():
         first = rollout.first & rollout.valid
         assert (visits[first] <= 150).all()
         assert (visits[rollout.valid & ~first] > 150).mean() > 0.5
+
+
+def other_weights(agent, seed=1):
+    rng = np.random.default_rng(seed)
+    return {name: rng.normal(size=w.shape).astype(w.dtype) for name, w in agent.weights().items()}
+
+
+def test_trees_of_other_weights_begin_afresh():
+    """What the old network said is in them; the very same weights, loaded anew, go on."""
+    agent, env = planner(), envs.make("board/ConnectFour-v0", 4)
+
+    def think(obs, memory=None):
+        rng, first = from_seeds(range(4)), np.zeros(4, bool)
+        return agent.act(obs, rng=rng, first=first, memory=memory, explore=False)
+
+    obs, _ = env.reset(seed=0)
+    begun = think(obs)
+    obs, *_ = env.step(begun.actions)
+    agent.load_weights(agent.weights())
+    before = think(obs, begun.memory)
+    assert (before.fields["visits"].sum(1) > 150).all()
+
+    agent.load_weights(other_weights(agent))
+    now = think(obs, begun.memory)
+    np.testing.assert_equal(now.fields, think(obs).fields)
+    assert (now.fields["prior"] != before.fields["prior"]).any()
+
+    mixed = {name: np.concatenate([old[:2], now.memory[name][2:]]) for name, old in before.memory.items()}
+    obs, *_ = env.step(now.actions)
+    visits = think(obs, mixed).fields["visits"].sum(1)
+    assert (visits[:2] == 150).all()
+    assert (visits[2:] > 150).all()
+
+
+def test_the_same_weights_are_known_in_every_process():
+    twin = planner()
+    twin.load_weights(planner(seed=7).weights())
+    assert planner(seed=7).version == twin.version != planner().version
+    agent = planner()
+    with torch.no_grad():
+        for parameter in agent.network.parameters():
+            parameter += 1
+    assert agent.version == planner().version
+    agent.refresh()
+    assert agent.version != planner().version
+
+
+def test_a_memory_without_trees_begins_afresh():
+    states, first = load("connect_four").new(2), np.zeros(2, bool)
+    for explore in (False, True):
+        found = [
+            planner().act({"state": states}, rng=from_seeds([1, 2]), first=first, memory=m, explore=explore)
+            for m in (None, {}, {"resigned": np.ones(2, bool), "control": np.ones(2, bool)})
+        ]
+        for other in found[1:]:
+            np.testing.assert_equal(other.fields, found[0].fields)

@@ -13,7 +13,7 @@ from search import scorecard as module
 from search.perfect.connect_four import ILLEGAL, Solver
 from search.perfect.notation import from_moves
 from search.perfect.positions import CLASSES, Positions
-from search.scorecard import ALL, Row, as_states, few, scorecard, wilson_interval
+from search.scorecard import ALL, Row, as_states, chance_rates, few, scorecard, wilson_interval
 
 GAME = load("connect_four")
 
@@ -100,6 +100,20 @@ def test_mistakes_are_moves_whose_outcome_is_worse_than_the_best(positions, choo
     assert [row.mistakes for row in rows[:-1]] == expected
     assert rows[-1].mistakes == sum(expected) > 0
     assert rows[-1].rate == sum(expected) / 60
+
+
+def test_the_rate_of_chance_is_the_mean_over_all_legal_moves(positions):
+    shares = {name: [] for name in CLASSES[:3]}
+    for scores, kind in zip(positions.scores.tolist(), positions.classes):
+        made = [score for score in scores if score != ILLEGAL]
+        losing = [max(made) > 0 >= score or max(made) == 0 > score for score in made]
+        shares[CLASSES[kind]].append(sum(losing) / len(losing))
+    rates = chance_rates(positions)
+    assert list(rates) == [*CLASSES[:3], ALL]
+    of_all = np.concatenate(list(shares.values())).mean()
+    assert rates == pytest.approx({name: np.mean(some) for name, some in shares.items()} | {ALL: of_all})
+    many = [scorecard(Known(positions, anything), positions, seed=seed)[-1].rate for seed in range(100)]
+    assert np.mean(many) == pytest.approx(rates[ALL], abs=0.03)
 
 
 def test_a_slower_win_is_no_mistake(positions):

@@ -180,3 +180,10 @@ def test_go_fits_its_memory_when_all_of_it_is_touched():
     root = Path(__file__).parents[2]
     told = subprocess.run([sys.executable, "-c", WHOLE], capture_output=True, text=True, check=True, cwd=root)
     assert 0.5 * 256 * 801 * 3652 < int(told.stdout) < 2e9
+
+
+def test_trees_that_no_machine_holds_are_told():
+    with pytest.raises(
+        MemoryError, match=r"1 trees of .* take .* GB in go 19×19, more than there is; ask for"
+    ):
+        make_trees(load("go", {"size": 19}), 1, 10**12)
