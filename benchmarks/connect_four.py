@@ -10,6 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from search.perfect.positions import load_positions
+from search.scorecard import chance_rates
+
 REFERENCE = {
     "end-easy": 0,
     "middle-easy": 0,
@@ -31,13 +34,18 @@ VARIANTS = {
 
 
 def scorecard(found: dict[str, Any]) -> list[str]:
-    """A row a class, beside the reference."""
-    lines = ["| class | moves that lose value | AlphaZero.jl, 15 to 30 hours with a GPU |", "|---|---|---|"]
+    """A row a class, beside the reference and what random legal moves lose."""
+    chance = chance_rates(load_positions())
+    lines = [
+        "| class | moves that lose value | AlphaZero.jl, 15 to 30 hours with a GPU | random moves |",
+        "|---|---|---|---|",
+    ]
     for row in found["scorecard"]:
         if row["class"] in REFERENCE:
             low, high = (100 * x for x in row["interval"])
             rate = f"{100 * row['rate']:.1f} % [{low:.1f}, {high:.1f}]"
-            lines.append(f"| {row['class']} | {rate} | {REFERENCE[row['class']]} % |")
+            random = f"{100 * chance[row['class']]:.1f} %"
+            lines.append(f"| {row['class']} | {rate} | {REFERENCE[row['class']]} % | {random} |")
     return lines
 
 

@@ -129,7 +129,7 @@ def attend(qkv, rope, prompts, own, where, gains, eps, out):  # type: ignore[no-
                 out[i, h * dim + j] = narrow(mix[j] / total, out)
 
 
-@kernel(fastmath=FAST)
+@kernel(fastmath=FAST, inline="always")
 def turn(row, start, angles, gain, eps, out):  # type: ignore[no-untyped-def]
     """The head at `start` of a row, normed if it has a `gain`, turned by its position's angles."""
     dim, half = len(out), len(out) // 2
@@ -148,7 +148,7 @@ def turn(row, start, angles, gain, eps, out):  # type: ignore[no-untyped-def]
         out[half + j] = b * cos + a * sin
 
 
-@kernel(fastmath=FAST)
+@kernel(fastmath=FAST, inline="always")
 def score(query, keys, length, scores, start):  # type: ignore[no-untyped-def]
     """The products of a query with the first keys, into `scores[start:]`; returns the largest."""
     top = LOWEST
@@ -161,7 +161,7 @@ def score(query, keys, length, scores, start):  # type: ignore[no-untyped-def]
     return top
 
 
-@kernel(fastmath=FAST)
+@kernel(fastmath=FAST, inline="always")
 def soften(scores, length, top):  # type: ignore[no-untyped-def]
     """The exponentials of the first scores, less `top`, in their place; returns their sum.
 
@@ -185,7 +185,7 @@ def soften(scores, length, top):  # type: ignore[no-untyped-def]
     return total
 
 
-@kernel(fastmath=FAST)
+@kernel(fastmath=FAST, inline="always")
 def add_weighted(values, length, weights, start, out):  # type: ignore[no-untyped-def]
     """`out += weights[start:] · values`, over the first values; `out` is gone through for four at a time."""
     fours = length // 4 * 4
