@@ -160,13 +160,19 @@ class PackedState(State):
             where = np.stack([np.zeros_like(rows), np.zeros_like(rows), rows, places + 1], 1)
             self._make_room(len(rows))
             with torch.inference_mode():
-                last = self._through(np.concatenate(prompts[first:stop]), where, self.prompts)
-                logits.append(self.decoder.head(last[torch.from_numpy(ends[first:stop] - begin - 1)]))
+                wanted = ends[first:stop] - begin - 1
+                last = self._through(np.concatenate(prompts[first:stop]), where, self.prompts, wanted)
+                logits.append(self.decoder.head(last)[: len(wanted)])
             first = stop
         return torch.cat(logits)
 
-    def _through(self, tokens: np.ndarray, where: np.ndarray, own: list[np.ndarray]) -> torch.Tensor:
-        """All layers, over a token a row of `where`: what the last product reads, float32 `[room, width]`."""
+    def _through(
+        self, tokens: np.ndarray, where: np.ndarray, own: list[np.ndarray], wanted: np.ndarray | None = None
+    ) -> torch.Tensor:
+        """All layers, over a token a row of `where`: what the last product reads, float32 `[room, width]`.
+
+        Of the `wanted` rows only, if told: the last layer does not go on with others.
+        """
         decoder, eps = self.decoder, self.decoder.options.norm_eps
         stream, x, normed, seen, looked, last = self.buffers
         np.take(decoder.table, tokens, axis=0, out=stream[: len(tokens)], mode="clip")
@@ -174,6 +180,11 @@ class PackedState(State):
         for layer, prompts, mine in zip(decoder.layers, self.prompts, own):
             add_and_norm(stream, change, normed, eps)
             attend(array(layer.qkv(x)), self.turns, prompts, mine, where, layer.gains, eps, looked)
+            if wanted is not None and layer is decoder.layers[-1]:
+                for rows in (stream, looked):
+                    rows[: len(wanted)] = rows[wanted]
+                n = room(len(wanted))
+                stream, x, normed, seen, last = stream[:n], x[:n], normed[:n], seen[:n], last[:n]
             change = array(layer.out(seen))
             add_and_norm(stream, change, normed, eps)
             change = array(layer.down(layer.up(x, layer.gate(x))))
