@@ -22,7 +22,7 @@ from numba.experimental.function_type import _get_wrapper_address
 from numba.extending import intrinsic
 
 ROOT = Path(__file__).resolve().parent.parent
-KERNEL_PACKAGES = ("agents", "envs", "search")
+KERNEL_PACKAGES = ("agents", "envs", "llm_rl", "search")
 STALE_SECONDS = 30 * 24 * 3600
 
 
