@@ -15,7 +15,14 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
-from agents.optim import apply_gradients, gradient_norm, load_optimiser_state, optimiser_state, set_lr
+from agents.optim import (
+    apply_gradients,
+    gradient_norm,
+    load_optimiser_state,
+    optimiser_state,
+    scheduled_lr,
+    set_lr,
+)
 from agents.options import Count, NotNegative, Positive, Share, checked
 from envs.options import OptionError
 from rollouts import tree
@@ -141,10 +148,7 @@ class Imitation(Learner):
         return norm
 
     def _rate(self) -> float:
-        """Linear up, then a half cosine down over the budget."""
-        rise = min(1.0, (self.steps + 1) / max(self.warmup, 1))
-        fall = self.final_lr + (1 - self.final_lr) * 0.5 * (1 + np.cos(np.pi * self.progress))
-        return float(self.lr * rise * fall)
+        return scheduled_lr(self.lr, self.progress, self.final_lr, self.steps, self.warmup)
 
     def state_dict(self) -> dict[str, Any]:
         return {

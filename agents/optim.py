@@ -50,6 +50,12 @@ def set_lr(optimiser: torch.optim.Optimizer, lr: float) -> None:
         group["lr"] = lr
 
 
+def scheduled_lr(lr: float, progress: float, final: float = 0.0, step: int = 0, warmup: int = 0) -> float:
+    """`lr` after a linear rise over `warmup` steps, on a half cosine down to `final · lr` at the end."""
+    rise = min(1.0, (step + 1) / max(warmup, 1))
+    return lr * rise * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
 def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Any]:
     """What the optimiser remembers of each parameter, as numpy copies: `{"0": {"exp_avg": …}, …}`."""
     state = optimiser.state_dict()["state"]

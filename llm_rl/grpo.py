@@ -13,7 +13,14 @@ from gymnasium import spaces
 from torch import nn
 
 from agents.networks import from_arrays, to_arrays
-from agents.optim import apply_gradients, gradient_norm, load_optimiser_state, optimiser_state, set_lr
+from agents.optim import (
+    apply_gradients,
+    gradient_norm,
+    load_optimiser_state,
+    optimiser_state,
+    scheduled_lr,
+    set_lr,
+)
 from agents.options import Count, NotNegative, Options, Positive, Share, checked, read
 from agents.policy import PolicyActor
 from envs.options import OptionError
@@ -293,10 +300,7 @@ class GRPO(Learner):
         yield rows[start:]
 
     def _rate(self) -> float:
-        """Linear up, then a half cosine down over the budget."""
-        rise = min(1.0, (self.steps + 1) / max(self.warmup, 1))
-        fall = self.final_lr + (1 - self.final_lr) * 0.5 * (1 + np.cos(np.pi * self.progress))
-        return float(self.lr * rise * fall)
+        return scheduled_lr(self.lr, self.progress, self.final_lr, self.steps, self.warmup)
 
     # -- saving ----------------------------------------------------------------------------------------
 

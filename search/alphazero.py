@@ -12,7 +12,14 @@ import torch.nn.functional as F
 from gymnasium import spaces
 
 from agents.networks import from_arrays, to_arrays
-from agents.optim import apply_gradients, gradient_norm, load_optimiser_state, optimiser_state, set_lr
+from agents.optim import (
+    apply_gradients,
+    gradient_norm,
+    load_optimiser_state,
+    optimiser_state,
+    scheduled_lr,
+    set_lr,
+)
 from agents.options import Count, NotNegative, Positive, Precision, Share, checked, read
 from envs.options import OptionError
 from rollouts.agent import Learner, Metrics
@@ -204,7 +211,7 @@ class AlphaZero(Learner):
 
     def _improve(self, steps: int) -> Metrics:
         """So many gradient steps; the actor then plays by the network as it has become."""
-        lr = self.lr * 0.5 * (1 + np.cos(np.pi * self.progress)) if self.anneal_lr else self.lr
+        lr = scheduled_lr(self.lr, self.progress) if self.anneal_lr else self.lr
         set_lr(self.optimiser, lr)
         losses, norms = [], []
         self.network.train()
