@@ -99,7 +99,7 @@ class Imitation(Learner):
             made.network.parameters(), lr, (0.9, beta_2), weight_decay=weight_decay, fused=True
         )
         self.generator = np.random.default_rng(seed)
-        self.steps = 0
+        self.steps, self.tokens = 0, 0
 
     @property
     def policy(self) -> Agent:
@@ -111,7 +111,10 @@ class Imitation(Learner):
         examples = self.student.examples(rollout)
         kept = np.flatnonzero(np.isin(examples["episode"], self._kept(rollout)))
         rows = tree.rows(examples)
-        metrics = {"examples": float(len(kept)), "kept": len(kept) / max(rows, 1)}
+        metrics: Metrics = {"examples": float(len(kept)), "kept": len(kept) / max(rows, 1)}
+        if "mask" in examples:
+            self.tokens += int(examples["mask"].sum())
+            metrics["tokens"] = self.tokens
         losses, norms = [], []
         self.student.network.train()
         for batch in self._batches(kept):
@@ -156,10 +159,11 @@ class Imitation(Learner):
             "optimiser": optimiser_state(self.optimiser),
             "generator": self.generator.bit_generator.state,
             "steps": self.steps,
+            "tokens": self.tokens,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.student.load_weights(state["student"])
         load_optimiser_state(self.optimiser, state["optimiser"])
         self.generator.bit_generator.state = state["generator"]
-        self.steps = int(state["steps"])
+        self.steps, self.tokens = int(state["steps"]), int(state.get("tokens", 0))

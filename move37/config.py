@@ -68,10 +68,19 @@ class AgentConfig(Named):
     kind: str
 
 
+class CurriculumConfig(Section):
+    """Seek the families and levels whose problems are solved now and then: see `rollouts.problems.Seeking`."""
+
+    floor: Annotated[float, Field(ge=0, le=1)] = 0.2
+    memory: Count = 32
+
+
 class SamplerConfig(Section):
     """Who plays: `workers` Ray actors that share the `n` slots; 0 = this process."""
 
     workers: Annotated[int, Field(ge=0)] = 0
+    curriculum: CurriculumConfig | None = None
+    """For learners of whole episodes, in text tasks of several levels or families."""
 
 
 class Budget(Section):
@@ -233,7 +242,7 @@ def parse_config(data: Any, origin: Origin) -> Config:
     try:
         return Config.model_validate(dict(data))
     except ValidationError as error:
-        raise UserError(_explain(error, Config, (), origin)) from None
+        raise UserError(explain(error, Config, (), origin)) from None
 
 
 def read_yaml(path: str | Path) -> Any:
@@ -292,7 +301,7 @@ def _agent_options(config: Config, origin: Origin) -> dict[str, Any]:
     try:  # as JSON, in which a list may stand for a tuple but "1" never for 1
         options = model.model_validate_json(json.dumps(given))
     except ValidationError as error:
-        raise UserError(_explain(error, model, ("agent",), origin)) from None
+        raise UserError(explain(error, model, ("agent",), origin)) from None
     except TypeError as error:
         raise UserError(f"{origin.file}: agent: only plain data can be an option ({error})") from None
     return json.loads(json.dumps(options.model_dump()))
@@ -311,7 +320,7 @@ def options_model(kind: type) -> type[BaseModel]:
     return create_model(f"{kind.__name__} options", __config__=strict, **fields)
 
 
-def _explain(error: ValidationError, model: type[BaseModel], at: tuple[str, ...], origin: Origin) -> str:
+def explain(error: ValidationError, model: type[BaseModel], at: tuple[str, ...], origin: Origin) -> str:
     """One line a problem."""
     lines: dict[str, str] = {}
     for problem in error.errors(include_url=False):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,8 @@ DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 """A braille character's dots by row and column, as bits after U+2800."""
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
 """Okabe and Ito's colours, which the colour-blind can tell apart."""
+STYLES = ("-", "--", ":")
+"""Of lines, when there are more of them than colours."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,42 @@ def short(value: float) -> str:
     return f"{value:.4g}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
+@dataclass(frozen=True)
+class Panel:
+    """One picture of a figure: lines by name, or points (x, y) by name, `[points, 2]`."""
+
+    title: str
+    x_name: str
+    y_name: str
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    points: Mapping[str, Array] = field(default_factory=dict)
+
+
+def save_panels(path: Path, panels: Sequence[Panel]) -> None:
+    """Draw panels side by side as a PNG at `path`, which appears whole or not at all.
+
+    Points are drawn with the diagonal, where nothing changed. Raises `OSError` where the file cannot be
+    written.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.5 * len(panels), 4.2), dpi=130, layout="constrained")
+    for axis, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
+        names = [*panel.curves, *panel.points]
+        colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
+        styles = {name: STYLES[i // len(COLOURS) % len(STYLES)] for i, name in enumerate(names)}
+        _draw(axis, panel.title, panel.x_name, panel.curves, colours, styles)
+        for name, points in panel.points.items():
+            axis.plot(*np.asarray(points).T, "o", color=colours[name], label=name)
+        if panel.points:
+            both = np.concatenate([np.ravel(points) for points in panel.points.values()])
+            axis.axline((both.min(), both.min()), slope=1, color="#999999", linewidth=1, linestyle=":")
+        axis.set_ylabel(panel.y_name)
+        if len(names) > 1:
+            axis.legend(frameon=False, fontsize=8)
+    _save(figure, path)
+
+
 def save_curves(path: Path, panels: Sequence[tuple[str, Mapping[str, Mapping[str, Curve]]]]) -> None:
     """Draw curves with bands as a PNG at `path`, which appears whole or not at all.
 
@@ -124,6 +163,10 @@ def save_curves(path: Path, panels: Sequence[tuple[str, Mapping[str, Mapping[str
         figure.legend(
             lines.values(), lines.keys(), loc="outside upper center", ncols=min(len(names), 4), frameon=False
         )
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}.png")
     try:
         figure.savefig(beside, format="png")
@@ -132,12 +175,13 @@ def save_curves(path: Path, panels: Sequence[tuple[str, Mapping[str, Mapping[str
         beside.unlink(missing_ok=True)
 
 
-def _draw(axis, title, x_name, curves, colours) -> None:  # type: ignore[no-untyped-def]
+def _draw(axis, title, x_name, curves, colours, styles=None) -> None:  # type: ignore[no-untyped-def]
     """One panel: its curves, bands, labels and a light grid."""
     from matplotlib.ticker import FuncFormatter
 
     for name, curve in curves.items():
-        axis.plot(curve.x, curve.y, color=colours[name], linewidth=1.8, label=name)
+        style = styles[name] if styles else "-"
+        axis.plot(curve.x, curve.y, style, color=colours[name], linewidth=1.8, label=name)
         axis.fill_between(curve.x, curve.low, curve.high, color=colours[name], alpha=0.18, linewidth=0)
     axis.set_title(title, fontsize=10, loc="left")
     axis.set_xlabel(x_name)

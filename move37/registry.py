@@ -62,7 +62,7 @@ AGENTS = {
 }
 
 INNER = ("student", "expert", "policy")
-"""Options of agents that are agents themselves, written as a config's `agent` is."""
+"""Options of agents that are agents themselves, written as a config's `agent` is, or as `{run: RUN}`."""
 
 
 def agent_class(kind: str) -> type:
@@ -88,27 +88,37 @@ def agent_class(kind: str) -> type:
 def with_inner(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of an agent, in which agents inside are told by `path` and `options` instead of by `kind`.
 
-    Raises `OptionError` that names the option, where that is no agent.
+    One that is told by `run`, a run folder, is its agent, with its last `weights`. Raises `OptionError` that
+    names the option, where that is no agent.
     """
+    inner = {name: options[name] for name in INNER if isinstance(options.get(name), Mapping)}
+    return {**options, **{name: _inner(name, dict(given)) for name, given in inner.items()}}
+
+
+def _inner(name: str, given: dict[str, Any]) -> dict[str, Any]:
     from envs.options import OptionError
 
-    out = dict(options)
-    for name in INNER:
-        if not isinstance(options.get(name), Mapping):
-            continue
-        given = dict(options[name])
-        kind = given.pop("kind", None)
-        if kind is None:
-            raise OptionError(
-                name, f"{name} needs a kind, as agent has one; it has {', '.join(given) or 'nothing'}"
-            )
-        try:
-            found = agent_class(kind)
-        except UserError as error:
-            raise OptionError(f"{name}.kind", str(error)) from None
-        path = f"{found.__module__}:{found.__qualname__}"
-        out[name] = {"path": path, "options": preset(kind) | given}
-    return out
+    key = next((key for key in ("kind", "run") if key in given), None)
+    if key is None:
+        said = f"{name} needs a kind, as agent has one, or a run folder as run"
+        raise OptionError(name, f"{said}; it has {', '.join(given) or 'nothing'}")
+    value = given.pop(key)
+    try:
+        if key == "run":
+            return _of_run(value, given)
+        found = agent_class(value)
+    except UserError as error:
+        raise OptionError(f"{name}.{key}", str(error)) from None
+    return {"path": f"{found.__module__}:{found.__qualname__}", "options": preset(value) | given}
+
+
+def _of_run(path: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The agent of the run at `path`, with `options` on top of its own."""
+    from move37.run import Run
+
+    saved = Run.load(path).saved_agent()
+    spec = saved["spec"]
+    return {**spec, "options": {**spec.get("options", {}), **options}, "weights": saved["weights"]}
 
 
 def preset(kind: str) -> dict[str, Any]:

@@ -137,11 +137,7 @@ class Run:
         from move37.build import WRONG
         from rollouts.build import build_agent
 
-        self._needs_one_seed()
-        self.check_trust()
-        saved = self.checkpoint_folder.load_actor(checkpoint)
-        foreign = [p for p in import_paths(saved["spec"]) if p.split(":")[0].split(".")[0] not in OURS]
-        self._must_trust(foreign, f"the agent of checkpoint {checkpoint}")
+        saved = self.saved_agent(checkpoint)
         options = saved["spec"].get("options", {}) | self._here()
         if simulations is not None:
             if "eval_simulations" not in options:
@@ -158,6 +154,15 @@ class Run:
         finally:
             env.close()
         return agent
+
+    def saved_agent(self, checkpoint: str = "last") -> dict[str, Any]:
+        """What a checkpoint keeps of who acts: its `spec` and its `weights` (raises as `agent_at` does)."""
+        self._needs_one_seed()
+        self.check_trust()
+        saved = self.checkpoint_folder.load_actor(checkpoint)
+        foreign = [p for p in import_paths(saved["spec"]) if p.split(":")[0].split(".")[0] not in OURS]
+        self._must_trust(foreign, f"the agent of checkpoint {checkpoint}")
+        return saved
 
     def make_env(self, n: int = 1, seed: int | None = None, **options: Any) -> BatchEnv:
         """`n` fresh slots of the run's environment; `options` (such as `render_mode`) on top of its own."""

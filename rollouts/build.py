@@ -20,14 +20,16 @@ def build_agent(spec: Mapping[str, Any], observation_space: Any, action_space: A
 
 
 def build_inner(name: str, spec: Mapping[str, Any], observation_space: Any, action_space: Any) -> Agent:
-    """The agent that another one's option `name` describes; of a learner, its policy.
+    """The agent that another one's option `name` describes, by a spec and perhaps its `weights`.
 
-    Raises `OptionError` that names the option in it that does not fit.
+    Of a learner it is the policy. Raises `OptionError` that names the option in it that does not fit.
     """
     options = spec.get("options", {})
     try:
         check_options(name, resolve(spec["path"]), options, given=("observation_space", "action_space"))
         made = build_agent(spec, observation_space, action_space)
+        if "weights" in spec:
+            made.load_weights(spec["weights"])
     except OptionError as error:
         raise OptionError(f"{name}.{error.option}", str(error)) from error
     return made.policy if isinstance(made, Learner) else made

@@ -121,6 +121,24 @@ def test_a_run_begins_with_what_another_one_learned(tmp_path):
         move37.train(config, [f"init={tmp_path}/nowhere"], out=tmp_path / "wrong")
 
 
+def test_an_expert_may_be_what_a_run_learned(tmp_path):
+    teacher = move37.train(sft_config(), out=tmp_path / "teacher")
+    config = sft_config()
+    config["agent"] |= {"expert": {"run": str(teacher.path), "temperature": 0.5}, "lr": 0.0}
+    run = move37.train(config, out=tmp_path / "run")
+    from move37.build import build
+    from move37.origin import Origin
+
+    expert = build(run.config, Origin("config")).learner.actor
+    assert expert.sampling.temperature == 0.5
+    taught, begun = teacher.agent.weights(), run.agent.weights()
+    for name, array in taught.items():
+        np.testing.assert_array_equal(array, expert.weights()[name])
+    assert any(not np.array_equal(array, begun[name]) for name, array in taught.items())
+    with pytest.raises(UserError, match=r"agent\.expert\.run: .*no run folder"):
+        move37.train(config, [f"agent.expert.run={tmp_path}"], out=tmp_path / "wrong")
+
+
 @pytest.mark.parametrize(
     ("override", "said"),
     [

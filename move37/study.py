@@ -1,0 +1,237 @@
+"""A study: trainings that build on each other, over seeds, and the pictures that they tell together.
+
+A stage is a config (`move37.config`), put on top of the study's `base`; its `init` may name a stage before
+it. Every stage and seed is a run folder of its own, so a study that was stopped goes on, and what is done
+is skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from move37 import loop
+from move37.config import Config, Section, Seed, explain, make_config, read_yaml
+from move37.disk import told_of_disk
+from move37.errors import UserError
+from move37.logs import Record
+from move37.observer import Observer
+from move37.origin import Origin
+from move37.plots import Curve, Panel, save_panels
+from move37.run import CONFIG, Run
+
+Array = np.ndarray
+CLOCKS = {"seconds": "time/total"}
+"""Names of an x axis that a line of metrics has under another one."""
+STUDY, FIGURE = "study.json", "study.png"
+
+
+class Plot(Section):
+    """One panel: a metric of stages against another, mean over seeds, with the range of all seeds.
+
+    `curves`: along `x`, where a stage goes on from its `init`'s last point. `gain`: the stage's last value
+    against its `init`'s last one, a point a seed.
+    """
+
+    title: str
+    kind: Literal["curves", "gain"] = "curves"
+    x: str = "env_steps"
+    """`env_steps`, `seconds`, or any metric that counts up, such as `tokens`."""
+    y: str | dict[str, str] = "eval/success"
+    """A metric, or several by what they are to be called."""
+    stages: list[str] = Field(default_factory=list)
+    """Which ones; empty: all."""
+
+
+class Study(Section):
+    """What is trained and what is drawn."""
+
+    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(default_factory=lambda: [0])
+    base: dict[str, Any] = Field(default_factory=dict)
+    stages: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+    plots: Annotated[list[Plot], Field(min_length=1)]
+
+
+def load_study(path: str | Path) -> Study:
+    """The study in the YAML file at `path` (`UserError` for what does not fit, its stages' configs too)."""
+    data = read_yaml(path)
+    if not isinstance(data, Mapping):
+        raise UserError(f"{path}: a study is a mapping of seeds, base, stages and plots, not {data!r:.40}")
+    try:
+        study = Study.model_validate(dict(data))
+    except ValidationError as error:
+        raise UserError(explain(error, Study, (), Origin(str(path)))) from None
+    before: list[str] = []
+    for name in study.stages:
+        if not name.replace("_", "").replace("-", "").isalnum():
+            raise UserError(f"{path}: stages: '{name}' is no name for a folder: letters, digits, - and _")
+        data = stage_data(study, name)
+        if data.get("init") in study.stages and data["init"] not in before:
+            raise UserError(f"{path}: stages.{name}.init: '{data['init']}' does not come before it")
+        make_config(data, where=f"{path}: stages.{name}")
+        before.append(name)
+    for i, plot in enumerate(study.plots):
+        for name in plot.stages:
+            if name not in study.stages:
+                known = ", ".join(study.stages)
+                raise UserError(f"{path}: plots.{i}.stages: no stage '{name}'; there are {known}")
+    return study
+
+
+def stage_data(study: Study, name: str) -> dict[str, Any]:
+    """A stage's config as nested dicts: its keys on top of `base`; an agent of its own kind replaces that."""
+    data = dict(study.base)
+    for key, value in study.stages[name].items():
+        below = data.get(key)
+        merge = isinstance(value, Mapping) and isinstance(below, Mapping) and "kind" not in value
+        data[key] = {**below, **value} if merge and below else value
+    return data
+
+
+def run_study(path: str | Path, out: Path, observer: Any = None, seeds: Sequence[int] = ()) -> dict[str, Any]:
+    """Train what is not trained yet, draw, and give what `study.json` in `out` then holds.
+
+    `seeds` are taken instead of the study's own. Raises as `move37.loop.train` does, and `UserError` where a
+    stage's run is there already by another config.
+    """
+    study = load_study(path)
+    if seeds:
+        study = study.model_copy(update={"seeds": list(seeds)})
+    for name in study.stages:
+        for seed in study.seeds:
+            _train(stage_config(study, name, seed, out), folder_of(out, name, seed), observer)
+    return report(study, out)
+
+
+def folder_of(out: Path, stage: str, seed: int) -> Path:
+    """Where a stage's run of a seed lies."""
+    return out / stage / f"seed-{seed}"
+
+
+def stage_config(study: Study, name: str, seed: int, out: Path) -> Config:
+    """A stage's config for one seed, its `init` as a run folder."""
+    data = stage_data(study, name)
+    if data.get("init") in study.stages:
+        data["init"] = str(folder_of(out, data["init"], seed))
+    data.pop("seeds", None)
+    return make_config(data | {"seed": seed}, where=f"stage {name}")
+
+
+def _train(config: Config, folder: Path, observer: Any) -> None:
+    """Train a stage, or go on with it, or skip it."""
+    if not (folder / CONFIG).is_file():
+        loop.train(config, out=folder, observer=observer)
+        return
+    there = Run.load(folder).config
+    if there.plain() != config.plain():
+        raise UserError(f"{folder}: was made by another config; name another folder (--out DIR)")
+    loop.resume(folder, observer=_Quiet(observer or Observer()))
+
+
+class _Quiet(Observer):
+    """An observer that is not told of what is done already."""
+
+    def __init__(self, observer: Any) -> None:
+        self.start, self.update, self.warn = observer.start, observer.update, observer.warn  # type: ignore[method-assign]
+        self.finish, self.close = observer.finish, observer.close  # type: ignore[method-assign]
+
+
+# -- what it tells ---------------------------------------------------------------------------------------
+
+
+def report(study: Study, out: Path) -> dict[str, Any]:
+    """Write `study.json` and `study.png` from the metrics in `out`; what the former holds."""
+    panels = [_panel(study, plot, out) for plot in study.plots]
+    told = {"stages": rows(study, out)}
+    with told_of_disk(out):
+        beside = out / f".{STUDY}"
+        beside.write_text(json.dumps(told, indent=1), encoding="utf-8")
+        os.replace(beside, out / STUDY)
+        save_panels(out / FIGURE, panels)
+    return told
+
+
+def rows(study: Study, out: Path) -> list[dict[str, Any]]:
+    """A row a stage and seed: what it took, and the last value of each metric that is drawn."""
+    drawn = {metric for plot in study.plots for metric in _metrics(plot).values()}
+    found = []
+    for name in study.stages:
+        for seed in study.seeds:
+            records = Run.load(folder_of(out, name, seed)).metrics()
+            row: dict[str, Any] = {"stage": name, "seed": seed, "env_steps": int(records[-1]["env_steps"])}
+            row["seconds"] = round(records[-1]["time/total"], 1)
+            for metric in sorted(drawn | {"eval/low", "eval/high"}):
+                known = _known(records, metric)
+                if len(known):
+                    row[metric] = round(float(known[-1]), 4)
+            found.append(row)
+    return found
+
+
+def _metrics(plot: Plot) -> dict[str, str]:
+    return {"": plot.y} if isinstance(plot.y, str) else plot.y
+
+
+def _panel(study: Study, plot: Plot, out: Path) -> Panel:
+    names, y_name = plot.stages or list(study.stages), plot.y if isinstance(plot.y, str) else "success"
+    if plot.kind == "gain":
+        points = {name: _gain(study, plot, name, out) for name in names if _before(study, name)}
+        return Panel(plot.title, f"{y_name} before", f"{y_name} after", points=points)
+    curves = {}
+    for name in names:
+        for label, metric in _metrics(plot).items():
+            called = " ".join(filter(None, (name if len(names) > 1 else "", label))) or name
+            curves[called] = _curve(study, plot, name, metric, out)
+    return Panel(plot.title, plot.x.replace("_", " "), y_name, curves)
+
+
+def _before(study: Study, name: str) -> str:
+    """The stage that a stage goes on from; empty where there is none."""
+    init = stage_data(study, name).get("init")
+    return init if init in study.stages else ""
+
+
+def _curve(study: Study, plot: Plot, stage: str, metric: str, out: Path) -> Curve:
+    """Mean and range over seeds, at the points of the first."""
+    lines = [_line(study, plot.x, stage, metric, seed, out) for seed in study.seeds]
+    grid = lines[0][0]
+    values = np.array([np.interp(grid, x, y, right=np.nan) for x, y in lines])
+    values = values[:, np.isfinite(values).all(axis=0)]
+    return Curve(grid[: values.shape[1]], values.mean(0), values.min(0), values.max(0))
+
+
+def _line(study: Study, x: str, stage: str, metric: str, seed: int, out: Path) -> tuple[Array, Array]:
+    """(x, y) of one run, which begins where the run before it ended."""
+    records = Run.load(folder_of(out, stage, seed)).metrics()
+    xs, ys = _column(records, CLOCKS.get(x, x)), _column(records, metric)
+    known = np.isfinite(xs) & np.isfinite(ys)
+    xs, ys = xs[known], ys[known]
+    before = _before(study, stage)
+    if not before:
+        return xs, ys
+    earlier_x, earlier_y = _line(study, x, before, metric, seed, out)
+    if not len(earlier_x):
+        return xs, ys
+    return np.append(earlier_x[-1:], xs + earlier_x[-1]), np.append(earlier_y[-1:], ys)
+
+
+def _gain(study: Study, plot: Plot, stage: str, out: Path) -> Array:
+    """(before, after) of each seed, `[seeds, 2]`."""
+    (metric, *_) = _metrics(plot).values()
+    lines = [_line(study, plot.x, stage, metric, seed, out)[1] for seed in study.seeds]
+    return np.array([(y[0], y[-1]) for y in lines])
+
+
+def _column(records: Sequence[Record], name: str) -> Array:
+    return np.array([record.get(name, np.nan) for record in records], np.float64)
+
+
+def _known(records: Sequence[Record], name: str) -> Array:
+    values = _column(records, name)
+    return values[np.isfinite(values)]
