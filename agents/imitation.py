@@ -166,4 +166,4 @@ class Imitation(Learner):
         self.student.load_weights(state["student"])
         load_optimiser_state(self.optimiser, state["optimiser"])
         self.generator.bit_generator.state = state["generator"]
-        self.steps, self.tokens = int(state["steps"]), int(state.get("tokens", 0))
+        self.steps, self.tokens = int(state["steps"]), int(state["tokens"])

@@ -32,18 +32,22 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+def options_of(init: Callable[..., None]) -> type[Options]:
+    """What an agent's `__init__` takes as options: its keyword-only parameters, but for `OTHERS`."""
+    hints = typing.get_type_hints(init, include_extras=True)
+    fields: dict[str, Any] = {}
+    for p in inspect.signature(init).parameters.values():
+        if p.kind is p.KEYWORD_ONLY and p.name not in OTHERS:
+            fields[p.name] = hints.get(p.name, Any), ... if p.default is p.empty else p.default
+    return create_model(init.__qualname__, __base__=Options, **fields)
+
+
 def checked(init: Callable[P, None]) -> Callable[P, None]:
     """An `__init__` whose keyword-only options are first held against their annotations (`OptionError`)."""
 
     @functools.cache
     def model() -> type[Options]:
-        hints, parameters = (
-            typing.get_type_hints(init, include_extras=True),
-            inspect.signature(init).parameters,
-        )
-        options = [p for p in parameters.values() if p.kind is p.KEYWORD_ONLY and p.name not in OTHERS]
-        fields: dict[str, Any] = {p.name: (hints[p.name], p.default) for p in options}
-        return create_model(init.__qualname__, __base__=Options, **fields)
+        return options_of(init)
 
     @functools.wraps(init)
     def checking(*args: P.args, **options: P.kwargs) -> None:

@@ -11,9 +11,20 @@ from benchmarks.report import Row, add_json, tell
 
 ACTING = ("startup", "atari", "arcade", "ppo", "dqn", "atari_ppo", "ppo_learning")
 SEARCHING = ("boards", "network", "uct", "search", "solver", "memory")
-TALKING = ("generation",)
+TALKING = ("text", "generation", "grpo")
 NAMES = ACTING + SEARCHING + TALKING
-PEERS = ("jax", "mctx", "minatar", "pgx", "pyspiel", "stable_baselines3", "transformers")
+PEERS = (
+    "datasets",
+    "jax",
+    "mctx",
+    "minatar",
+    "pgx",
+    "pyspiel",
+    "reasoning_gym",
+    "stable_baselines3",
+    "transformers",
+    "trl",
+)
 
 
 def rows(names: Sequence[str], long: bool) -> Iterator[Row]:

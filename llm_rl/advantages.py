@@ -106,7 +106,9 @@ ADVANTAGES: dict[str, Method] = {
     "batch_std": batch_std,
     "group_mean_batch_std": group_mean_batch_std,
 }
-UNGROUPED = ("batch_std",)
+GAE = "gae"
+"""The method that needs a value of each token, see `llm_rl.critic`."""
+UNGROUPED = ("batch_std", GAE)
 """Methods that need no groups."""
 
 
@@ -120,10 +122,19 @@ def advantages(
     return ADVANTAGES[method](rewards, group, valid, ddof)
 
 
+def teaches(method: str, rewards: np.ndarray, group: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Which sequences (bool `[S]`) an advantage by one of `ADVANTAGES` has something to say of.
+
+    Those of groups whose rewards differ; without groups all are one.
+    """
+    return valid & has_signal(rewards, np.zeros_like(group) if method in UNGROUPED else group, valid)
+
+
 def check_advantages(method: str, group_size: int) -> None:
     """Raise `OptionError` for a method that there is not, or for groups too small for it."""
-    if method not in ADVANTAGES:
-        raise OptionError("advantage", f"no advantage '{method}'; {suggest(method, ADVANTAGES, 'there are')}")
+    known = [*ADVANTAGES, GAE]
+    if method not in known:
+        raise OptionError("advantage", f"no advantage '{method}'; {suggest(method, known, 'there are')}")
     if group_size < 2 and method not in UNGROUPED:
         raise OptionError(
             "group_size",
@@ -160,25 +171,28 @@ def describe(
     group: np.ndarray,
     valid: np.ndarray,
     lengths: np.ndarray,
-    success: np.ndarray,
+    success: np.ndarray | None,
     truncated: np.ndarray,
 ) -> Metrics:
     """What a batch of sequences was like; what is not defined (the length of right answers: none) is absent.
 
-    `lengths` (int) counts the agent's own tokens; `success` and `truncated` are bool, or 0 and 1.
+    `lengths` (int) counts the agent's own tokens; `success` (None: there is no such notion) and `truncated`
+    are bool, or 0 and 1.
     """
-    right, cut = np.asarray(success) > 0, np.asarray(truncated) > 0
     groups = in_groups(rewards, group, valid)
-    solved = np.bincount(groups.number, valid & right, minlength=len(groups.size))
     compared = groups.size > 1
     shares = {
         "zero_variance": ~groups.signal[compared],
-        "all_right": (solved == groups.size)[compared],
-        "all_wrong": (solved == 0)[compared],
-        "length": lengths[valid],
-        "length_right": lengths[valid & right],
-        "length_wrong": lengths[valid & ~right],
-        "truncated": cut[valid],
+        "answer_tokens": lengths[valid],
+        "truncated": (np.asarray(truncated) > 0)[valid],
         "invalid": ~valid,
     }
+    if success is not None:
+        right = np.asarray(success) > 0
+        solved = np.bincount(groups.number, valid & right, minlength=len(groups.size))
+        shares |= {"all_right": (solved == groups.size)[compared], "all_wrong": (solved == 0)[compared]}
+        shares |= {
+            "answer_tokens_right": lengths[valid & right],
+            "answer_tokens_wrong": lengths[valid & ~right],
+        }
     return {name: float(values.mean()) for name, values in shares.items() if len(values)}

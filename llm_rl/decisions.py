@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, Protocol
 
 import numpy as np
-import torch
+from torch import nn
 
 from agents.policy import PolicyActor
-from llm_rl.sequences import Sequences, whole_episodes
+from envs.options import OptionError
+from llm_rl.sequences import Scores, Sequences, whole_episodes
 from rollouts.rollout import Rollout
+
+
+class Policy(Protocol):
+    """What GRPO needs of an agent that learns by it."""
+
+    network: nn.Module
+
+    def sequences(self, rollout: Rollout) -> Sequences:
+        """The whole episodes of a rollout that it played."""
+
+    def score(self, rollout: Rollout, part: Sequences) -> Scores:
+        """What it says of its own tokens; with `hidden`, it has a `width`."""
+
+    def refresh(self) -> None:
+        """The network has changed."""
+
+
+def as_policy(agent: Any) -> Policy:
+    """The agent, or its decisions, as a `Policy` (`OptionError` where it cannot be one)."""
+    policy = Decisions(agent) if isinstance(agent, PolicyActor) else agent
+    if not hasattr(policy, "score"):
+        raise OptionError("policy", f"{type(agent).__name__} cannot score what it did, to learn by it")
+    return policy
 
 
 class Decisions:
     """A `PolicyActor` as GRPO wants a policy: each decision is a token, named by its place in the rollout."""
+
+    network: nn.Module
 
     def __init__(self, actor: PolicyActor) -> None:
         self.actor, self.network = actor, actor.network
@@ -29,10 +56,10 @@ class Decisions:
         }
         return whole_episodes(replace(rollout, fields=fields))
 
-    def score(self, rollout: Rollout, part: Sequences) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log-probability and entropy of each decision, `[K]` each."""
+    def score(self, rollout: Rollout, part: Sequences) -> Scores:
+        """Log-probability and entropy of each decision."""
         at = np.divmod(part.tokens[part.mask], rollout.shape[1])
-        return self.actor.evaluate(self.actor.examples(rollout, at))
+        return Scores(*self.actor.evaluate(self.actor.examples(rollout, at)))
 
     def refresh(self) -> None:
         """The network has learned."""

@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 
 from agents.options import Precision
+from agents.precision import DTYPES, one_dnn_takes
 from llm_rl.kernels import add_and_norm, attend
 from llm_rl.model import Block, LanguageModel
 from llm_rl.packing import padded
-from search.networks import DTYPES, one_dnn_takes
 
 PREFILL = 2048
 """Tokens of prompts that are read at a time, on a CPU."""

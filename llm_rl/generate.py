@@ -17,12 +17,12 @@ import numpy as np
 import torch
 
 from agents.options import Precision
+from agents.threads import share_out
 from envs.rng import uniform
 from llm_rl.decoder import State, make_decoder, room
 from llm_rl.model import LanguageModel
 from llm_rl.sampling import Sampling, choose, skip
 from llm_rl.tokenizer import Tokenizer
-from search.threads import share_out
 
 ROWS = 512
 """Rows that are continued together; more take more memory and no less time each."""

@@ -1,16 +1,16 @@
-"""GRPO: learn from several tries at each problem (Shao et al., 2024), and what later papers mended of it."""
+"""GRPO: learn from several tries at each problem (Shao et al., 2024), what later papers mended, and PPO."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from gymnasium import spaces
-from torch import nn
+from pydantic import Field
 
 from agents.networks import from_arrays, to_arrays
 from agents.optim import (
@@ -22,33 +22,49 @@ from agents.optim import (
     set_lr,
 )
 from agents.options import Count, NotNegative, Options, Positive, Share, checked, read
-from agents.policy import PolicyActor
 from envs.options import OptionError
 from llm_rl import losses
-from llm_rl.advantages import advantages, check_advantages, describe, has_signal, soft_overlong
-from llm_rl.decisions import Decisions
-from llm_rl.losses import Tokens, make_clip, policy_loss, sequence_weights, statistics, weighted_sum
-from llm_rl.sequences import Sequences
+from llm_rl.advantages import (
+    UNGROUPED,
+    advantages,
+    check_advantages,
+    describe,
+    has_signal,
+    soft_overlong,
+    teaches,
+)
+from llm_rl.critic import (
+    at_last_token,
+    explained_variance,
+    make_critic,
+    normalised,
+    token_gae,
+    token_rewards,
+)
+from llm_rl.decisions import as_policy
+from llm_rl.losses import (
+    Tokens,
+    make_clip,
+    policy_loss,
+    sequence_weights,
+    statistics,
+    value_loss,
+    weighted_sum,
+)
+from llm_rl.sequences import Scores, Sequences
 from rollouts.agent import Learner, Metrics
 from rollouts.build import build_inner
-from rollouts.rollout import Rollout
+from rollouts.rollout import Rollout, concatenate
 
 LANGUAGE = "llm_rl.policy:LanguagePolicy"
 
 
-class Policy(Protocol):
-    """What GRPO needs of an agent that learns by it."""
+class ClipOptions(Options):
+    """How far a ratio may move; what is not given is the loss's usual, see `llm_rl.losses.Clip`."""
 
-    network: nn.Module
-
-    def sequences(self, rollout: Rollout) -> Sequences:
-        """The whole episodes of a rollout that it played."""
-
-    def score(self, rollout: Rollout, part: Sequences) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log-probability and entropy of its own tokens, `[K]` each, in the order of `part.mask`."""
-
-    def refresh(self) -> None:
-        """The network has changed."""
+    low: Positive | None = None
+    high: Positive | None = None
+    dual: Positive | None = None
 
 
 class Divergence(Options):
@@ -62,27 +78,33 @@ class Divergence(Options):
 
 @dataclass(frozen=True)
 class Work:
-    """What one rollout gives to learn from. Arrays are `[S]`, or `[S, M]` where they say so."""
+    """What there is to learn from at once. Arrays are `[S, M]`, 0 where the agent did not write."""
 
     rollout: Rollout
     sequences: Sequences
-    advantage: np.ndarray
     counted: np.ndarray
-    """bool: whether a sequence is in the loss and in its means."""
+    """bool `[S]`: whether a sequence is in the loss and in its means."""
+    advantage: np.ndarray
     old_log_prob: np.ndarray
-    """`[S, M]`: by the policy that ratios are measured from."""
+    """By the policy that ratios are measured from."""
     reference: np.ndarray | None
-    """`[S, M]`: by the policy that learning began with, where it is asked for."""
+    """Log-probabilities by the policy that learning began with, where it is asked for."""
+    by_value: Mapping[str, np.ndarray] | None = None
+    """With a critic: `value`, before the update, and `returns`, what it should have been."""
 
 
 class GRPO(Learner):
     """Compares the tries at one problem, and makes the better ones likelier.
 
     * `problems`, `group_size`: of a rollout; every problem is tried `group_size` times.
-    * `policy`: who learns, as in a config's `agent` (`kind` and options), where it is no language model; else
-      `model`, `max_new`, `temperature`, `top_k`, `top_p`, `precision`: see `llm_rl.policy.LanguagePolicy`.
-    * `loss`: "clip" (PPO), "gspo", "cispo" or "reinforce"; `clip_low`, `clip_high`, `dual_clip`: its limits.
-    * `advantage`, `ddof`: see `llm_rl.advantages.advantages`.
+    * `resample`: how many more rollouts at most are sampled until there are `problems` groups whose tries
+      differ in worth (dynamic sampling of DAPO); all of these are then learned from.
+    * `policy`: who learns, as in a config's `agent` (`kind` and options), where it is no language model: each
+      decision is a token then, and `max_new` the most that an episode may have. Else `model`, `max_new`,
+      `temperature`, `top_k`, `top_p`, `precision`: see `llm_rl.policy.LanguagePolicy`.
+    * `loss`: "clip" (PPO), "gspo", "cispo" or "reinforce"; `clip`: its limits, see `ClipOptions`.
+    * `advantage`, `ddof`: see `llm_rl.advantages.advantages`; "gae" (which makes it PPO) needs no groups, and
+      learns a value of each token instead: `critic` says how, see `llm_rl.critic.CriticOptions`.
     * `aggregation`: "token_mean" (DAPO), "sequence_mean" (GRPO) or "constant" (Dr. GRPO: by `max_new`).
     * `kl`: see `Divergence`; `entropy_coef`: of an entropy bonus.
     * `overlong_buffer`: tokens before the limit over which the reward falls by 1 (DAPO).
@@ -92,9 +114,8 @@ class GRPO(Learner):
       go through the network at once (for memory; the gradient is the same).
     * `lr`, `warmup`, `final_lr`, `weight_decay`, `max_grad_norm`: see `agents.imitation.Imitation`.
 
-    Groups in which all tries are worth the same teach nothing and are in no mean (dynamic sampling of DAPO,
-    but for sampling more); nor are tries whose verifier failed. Raises `OptionError` for options that do not
-    fit.
+    Groups in which all tries are worth the same teach nothing and are in no mean; nor are tries whose
+    verifier failed. Raises `OptionError` for options that do not fit.
     """
 
     @checked
@@ -107,6 +128,7 @@ class GRPO(Learner):
         device: str = "cpu",
         problems: Count = 32,
         group_size: Count = 16,
+        resample: Annotated[int, Field(ge=0)] = 0,
         policy: Mapping[str, Any] | None = None,
         model: Mapping[str, Any] | None = None,
         max_new: Count = 64,
@@ -115,11 +137,10 @@ class GRPO(Learner):
         top_p: Positive = 1.0,
         precision: Literal["fp32", "bf16"] = "fp32",
         loss: str = "clip",
-        clip_low: Positive | None = None,
-        clip_high: Positive | None = None,
-        dual_clip: Positive | None = None,
+        clip: Mapping[str, Any] | None = None,
         advantage: str = "group_mean",
         ddof: Literal[0, 1] = 1,
+        critic: Mapping[str, Any] | None = None,
         aggregation: Literal["token_mean", "sequence_mean", "constant"] = "constant",
         kl: Mapping[str, Any] | None = None,
         entropy_coef: float = 0.0,
@@ -135,66 +156,95 @@ class GRPO(Learner):
         max_grad_norm: Positive | None = 1.0,
     ) -> None:
         check_advantages(advantage, group_size)
-        writes: dict[str, Any] = {
-            "model": model,
-            "max_new": max_new,
-            "temperature": temperature,
-            "top_k": top_k,
-        }
-        writes |= {"top_p": top_p, "precision": precision}
-        chosen: Mapping[str, Any] = {"path": LANGUAGE, "options": writes} if policy is None else policy
-        own = {**chosen, "options": {**chosen.get("options", {}), "seed": seed, "device": device}}
-        made: Any = build_inner("policy", own, observation_space, action_space)
-        self.actor = made
-        self.speaker: Any = Decisions(made) if isinstance(made, PolicyActor) else made
-        if not hasattr(self.speaker, "score"):
-            raise OptionError("policy", f"{type(made).__name__} cannot score what it did, to learn by it")
+        if resample and advantage in UNGROUPED:
+            raise OptionError("resample", f"advantage '{advantage}' has no groups to sample again for")
+        writes: dict[str, Any] = {"model": model, "max_new": max_new, "temperature": temperature}
+        writes |= {"top_k": top_k, "top_p": top_p, "precision": precision}
+        own = dict(policy or {"path": LANGUAGE, "options": writes})
+        own["options"] = {**own.get("options", {}), "seed": seed, "device": device}
+        self.actor = build_inner("policy", own, observation_space, action_space)
+        self.speaker: Any = as_policy(self.actor)
+        self.critic = make_critic(advantage, critic, getattr(self.speaker, "width", 0), seed, device)
         self.wants = {"episodes": problems * group_size, "group_size": group_size}
+        self.problems, self.resample = problems, resample
+        self.held: Rollout | None = None
+        self.waited = 0
         self.longest = max_new * getattr(action_space, "turns", 1)
-        self.loss, self.clip = loss, make_clip(loss, clip_low, clip_high, dual_clip)
+        if overlong_buffer is not None:
+            soft_overlong(np.zeros(0), self.longest, overlong_buffer)  # which says where it does not fit
+        limits = read(ClipOptions, clip or {}, "clip")
+        self.loss, self.clip = loss, make_clip(loss, limits.low, limits.high, limits.dual)
         self.advantage, self.ddof, self.aggregation = advantage, ddof, aggregation
         self.kl = None if kl is None else read(Divergence, kl, "kl")
         self.entropy_coef, self.correction, self.overlong_buffer = entropy_coef, correction, overlong_buffer
         self.epochs, self.minibatches, self.micro_tokens = epochs, minibatches, micro_tokens
         self.lr, self.warmup, self.final_lr, self.max_grad_norm = lr, warmup, final_lr, max_grad_norm
-        self.optimiser = torch.optim.AdamW(
-            self.speaker.network.parameters(), lr, weight_decay=weight_decay, fused=True
-        )
+        learned = [
+            {"params": [*x.parameters()]} for x in (self.speaker.network, self.critic) if x is not None
+        ]
+        self.optimiser = torch.optim.AdamW(learned, lr, weight_decay=weight_decay, fused=True)
         self.generator = np.random.default_rng(seed)
-        self.steps = 0
+        self.steps, self.tokens = 0, 0
         self.reference: dict[str, np.ndarray] | None = None
-        if overlong_buffer is not None:
-            soft_overlong(np.zeros(0), self.longest, overlong_buffer)  # which says where it does not fit
 
     def learn(self, rollout: Rollout) -> Metrics:
-        """Improve from one rollout of whole groups that `self.actor` played."""
+        """Improve from one rollout of whole groups that `self.actor` played, or keep it for the next."""
         found = self.speaker.sequences(rollout)
         told = (found.reward, found.group, found.valid, found.own_lengths, found.success, found.truncated)
-        metrics = describe(*told)
-        work = self._judge(rollout, found)
-        kept = np.flatnonzero(work.counted)
-        metrics["learned_from"] = len(kept) / max(len(found), 1)
-        if len(kept):
-            metrics |= self._improve(work, kept)
+        self.tokens += int(found.own_lengths.sum())
+        metrics = describe(*told) | {"tokens": self.tokens}
+        if self.resample:
+            rollout, found = self._gather(rollout, found)
+        if self.held is None:
+            metrics |= self._improve(rollout, found)
         return metrics | {"lr": self._rate(), "gradient_steps": self.steps}
 
     # -- what to learn ---------------------------------------------------------------------------------
 
+    def _gather(self, rollout: Rollout, found: Sequences) -> tuple[Rollout, Sequences]:
+        """All since the last step as one rollout, which is held where more is to come.
+
+        It is of one policy, for that made no step. What counts is what the reward says, before any shaping.
+        """
+        if self.held is not None:
+            rollout = concatenate([self.held, rollout])
+            found = self.speaker.sequences(rollout)
+        signal = has_signal(found.reward, found.group, found.valid)
+        enough = len(np.unique(found.group[signal])) >= self.problems
+        self.held = None if enough or self.waited == self.resample else rollout
+        self.waited = 0 if self.held is None else self.waited + 1
+        return rollout, found
+
     def _judge(self, rollout: Rollout, found: Sequences) -> Work:
         """Rewards as advantages, and what the ratios and the divergence are measured from."""
-        old, rewards = found.old_log_prob, found.reward
+        old = found.old_log_prob
         if self.correction is not None:
-            old = self._scores(rollout, found)
+            old = self._over(rollout, found, lambda scores: scores.log_prob)
         reference = self._by_reference(rollout, found) if self.kl is not None else None
+        rewards = token_rewards(found)
         if self.overlong_buffer is not None:
-            rewards = rewards + soft_overlong(found.own_lengths, self.longest, self.overlong_buffer)
+            shaping = soft_overlong(found.own_lengths, self.longest, self.overlong_buffer)
+            at_last_token(rewards, found, shaping)
         if self.kl is not None and self.kl.where == "reward":
             arrays = (torch.from_numpy(x) for x in (found.old_log_prob, reference, found.mask))
-            apart = losses.kl(self.kl.estimator, *arrays).numpy()
-            rewards = rewards - self.kl.coef * apart.sum(axis=1)
-        values = advantages(self.advantage, rewards, found.group, found.valid, ddof=self.ddof)
-        counted = found.valid & has_signal(rewards, found.group, found.valid)
-        return Work(rollout, found, values, counted, old, reference)
+            rewards -= self.kl.coef * losses.kl(self.kl.estimator, *arrays).numpy()
+        if self.critic is not None:
+            by_value = self._by_value(rollout, found, rewards)
+            return Work(rollout, found, found.valid, by_value["advantage"], old, reference, by_value)
+        total = rewards.sum(axis=1)
+        counted = teaches(self.advantage, total, found.group, found.valid)
+        advantage = advantages(self.advantage, total, found.group, found.valid, ddof=self.ddof)
+        return Work(rollout, found, counted, found.mask * advantage[:, None], old, reference)
+
+    def _by_value(self, rollout: Rollout, found: Sequences, rewards: np.ndarray) -> dict[str, np.ndarray]:
+        """What the critic makes of the `rewards` of tokens: `advantage`, `value` and `returns`, `[S, M]`."""
+        critic: Any = self.critic
+        value = self._over(rollout, found, lambda scores: critic(scores.hidden))
+        advantage = token_gae(rewards, value, found.mask, critic.options.gae_lambda)
+        returns = np.where(found.mask, advantage + value, 0.0).astype(np.float32)
+        if critic.options.normalise:
+            advantage = normalised(advantage, found.mask & found.valid[:, None])
+        return {"advantage": advantage, "value": value, "returns": returns}
 
     def _by_reference(self, rollout: Rollout, found: Sequences) -> np.ndarray:
         """The log-probabilities `[S, M]` by the weights that learning began with."""
@@ -203,27 +253,35 @@ class GRPO(Learner):
         now = copy.deepcopy(self.speaker.network.state_dict())
         from_arrays(self.speaker.network, self.reference)
         try:
-            return self._scores(rollout, found)
+            return self._over(rollout, found, lambda scores: scores.log_prob)
         finally:
             self.speaker.network.load_state_dict(now)
 
     @torch.no_grad()
-    def _scores(self, rollout: Rollout, found: Sequences) -> np.ndarray:
-        """Log-probabilities `[S, M]` by the network as it is; 0 where the agent did not write."""
+    def _over(self, rollout: Rollout, found: Sequences, what: Callable[[Scores], torch.Tensor]) -> np.ndarray:
+        """`what` of each token that the agent wrote, by the network as it is: float32 `[S, M]`, else 0."""
         out = np.zeros(found.mask.shape, np.float32)
         for rows in self._micro_batches(found, np.arange(len(found))):
             part = found.take(rows)
-            inside = np.zeros((len(rows), found.mask.shape[1]), bool)
-            inside[:, : part.mask.shape[1]] = part.mask
-            scores = np.zeros(inside.shape, np.float32)
-            scores[inside] = self.speaker.score(rollout, part)[0].float().cpu().numpy()
-            out[rows] = scores
+            sequence, place = np.nonzero(part.mask)
+            out[rows[sequence], place] = what(self.speaker.score(rollout, part)).float().cpu().numpy()
         return out
 
     # -- learning --------------------------------------------------------------------------------------
 
-    def _improve(self, work: Work, kept: np.ndarray) -> Metrics:
-        """The gradient steps of one rollout; metrics are those of the first and the means of all."""
+    def _improve(self, rollout: Rollout, found: Sequences) -> Metrics:
+        """Judge what was done, and learn from it."""
+        work = self._judge(rollout, found)
+        kept = np.flatnonzero(work.counted)
+        metrics = {"learned_from": len(kept) / max(len(found), 1)}
+        if work.by_value is not None and len(kept):
+            inside = found.mask & work.counted[:, None]
+            told = (work.by_value[name][inside] for name in ("value", "returns"))
+            metrics["explained_variance"] = explained_variance(*told)
+        return metrics | (self._steps(work, kept) if len(kept) else {})
+
+    def _steps(self, work: Work, kept: np.ndarray) -> Metrics:
+        """The gradient steps of one update, and the means of what they tell."""
         told: list[Metrics] = []
         for _ in range(self.epochs):
             order = self.generator.permutation(kept)
@@ -240,6 +298,8 @@ class GRPO(Learner):
             self.aggregation, lengths[rows], np.ones(len(rows), bool), self.longest
         )
         set_lr(self.optimiser, self._rate())
+        if self.critic is not None:
+            self.optimiser.param_groups[1]["lr"] *= self.critic.options.lr
         self.optimiser.zero_grad()
         parts = [self._backward(work, micro, weights) for micro in self._micro_batches(work.sequences, rows)]
         total = gradient_norm(self.optimiser)
@@ -257,7 +317,8 @@ class GRPO(Learner):
     def _backward(self, work: Work, rows: np.ndarray, weights: np.ndarray) -> tuple[int, float, Metrics]:
         """Add the gradient of some sequences; (tokens, their part of the loss, what they tell)."""
         part = work.sequences.take(rows)
-        log_prob, entropy = self.speaker.score(work.rollout, part)
+        scores = self.speaker.score(work.rollout, part)
+        log_prob, entropy = scores.log_prob, scores.entropy
         sequence, place = np.nonzero(part.mask)
         flat = rows[sequence], place
 
@@ -266,7 +327,7 @@ class GRPO(Learner):
 
         mask = torch.ones_like(log_prob, dtype=torch.bool)
         old, sampled = tensor(work.old_log_prob[flat]), tensor(work.sequences.old_log_prob[flat])
-        advantage = tensor(work.advantage[flat[0]]).to(log_prob.dtype)
+        advantage = tensor(work.advantage[flat]).to(log_prob.dtype)
         tokens = Tokens(log_prob, old, advantage, mask, tensor(sequence))
         gain = policy_loss(self.loss, tokens, self.clip)
         if self.correction is not None:
@@ -278,6 +339,11 @@ class GRPO(Learner):
             more["kl"] = float(apart.detach().mean())
             if self.kl.where == "loss":
                 terms.append((self.kl.coef, apart))
+        if self.critic is not None and work.by_value is not None:
+            returns, was = (tensor(work.by_value[name][flat]) for name in ("returns", "value"))
+            error = value_loss(self.critic(scores.hidden), returns, was, self.critic.options.clip)
+            more["value_loss"] = float(error.detach().mean())
+            terms.append((self.critic.options.coef, error))
         loss = weighted_sum(tensor(weights[flat[0]]).to(log_prob.dtype), mask, *terms)
         loss.backward()
         told = statistics(
@@ -307,15 +373,22 @@ class GRPO(Learner):
     def state_dict(self) -> dict[str, Any]:
         return {
             "policy": self.actor.weights(),
+            "critic": self.critic and to_arrays(self.critic),
             "reference": self.reference,
             "optimiser": optimiser_state(self.optimiser),
             "generator": self.generator.bit_generator.state,
             "steps": self.steps,
+            "tokens": self.tokens,
+            "held": self.held and {f.name: getattr(self.held, f.name) for f in fields(self.held)},
+            "waited": self.waited,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.actor.load_weights(state["policy"])
+        if self.critic is not None:
+            from_arrays(self.critic, state["critic"])
         self.reference = state["reference"] and dict(state["reference"])
         load_optimiser_state(self.optimiser, state["optimiser"])
         self.generator.bit_generator.state = state["generator"]
-        self.steps = int(state["steps"])
+        self.steps, self.tokens, self.waited = (int(state[name]) for name in ("steps", "tokens", "waited"))
+        self.held = state["held"] and Rollout(**state["held"])

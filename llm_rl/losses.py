@@ -138,18 +138,18 @@ def make_clip(
     if kind not in LOSSES:
         raise OptionError("loss", f"no loss '{kind}'; {suggest(kind, LOSSES, 'there are')}")
     usual, clips = LOSSES[kind].clip, LOSSES[kind].objective is clipped
-    given = {"clip_low": low, "clip_high": high, "dual_clip": dual}
+    given = {"clip.low": low, "clip.high": high, "clip.dual": dual}
     for name, value in given.items():
         if value is None:
             continue
-        if kind == "reinforce" or (name == "dual_clip" and not clips):
+        if kind == "reinforce" or (name == "clip.dual" and not clips):
             raise OptionError(name, f"loss '{kind}' has no {name}")
         if not value > 0:
             raise OptionError(name, f"{name} must be above 0, not {value}")
     clip = Clip(usual.low if low is None else low, usual.high if high is None else high, dual)
     if dual is not None and not dual > 1 + clip.high:
         raise OptionError(
-            "dual_clip", f"dual_clip must be above 1 + clip_high = {1 + clip.high:g}, not {dual}"
+            "clip.dual", f"clip.dual must be above 1 + clip.high = {1 + clip.high:g}, not {dual}"
         )
     return clip
 

@@ -19,7 +19,7 @@ from llm_rl.generate import Generation, Generator
 from llm_rl.model import LanguageModel, sized
 from llm_rl.packing import pack
 from llm_rl.sampling import Sampling
-from llm_rl.sequences import Sequences, whole_episodes
+from llm_rl.sequences import Scores, Sequences, whole_episodes
 from llm_rl.tokenizer import CharTokenizer, Tokenizer
 from rollouts.agent import Agent, Decision, Memory
 from rollouts.rollout import Rollout
@@ -51,7 +51,8 @@ class LanguagePolicy(Agent):
     `tokens` (int32 `[n, context]`), all that was read and written so far, and their `count`.
 
     Raises `ValueError` for spaces of no text task and a model that lacks the task's characters, `OptionError`
-    for options out of range, and in `act` `ValueError` for a prompt that leaves no room in the context.
+    for options out of range, and in `act` `ValueError` for a prompt that leaves no room in the context. A
+    dialogue that has filled the context gets no more words: what is said there is empty, and `cut`.
     """
 
     @checked
@@ -98,9 +99,12 @@ class LanguagePolicy(Agent):
         if memory is not None:
             counts = np.where(first, 0, memory["count"])
             before = [row[:count] for row, count in zip(memory["tokens"], counts)]
+        room = self.network.options.context
+        full = [not first[i] and len(before[i]) + len(new[i]) >= room for i in range(len(new))]
+        new = [row[:0] if over else row for row, over in zip(new, full)]
         contexts = [np.concatenate(pair) for pair in zip(before, new)]
         sampling = self.sampling if explore else self.sampling.model_copy(update={"greedy": True})
-        made = self.generator(contexts, rng, sampling)
+        made = self._complete(contexts, np.flatnonzero(~np.array(full, bool)), rng, sampling)
         said = self.tokenizer.decode_batch(made.tokens, made.lengths)
         written = [row[:length] for row, length in zip(made.tokens, made.lengths)]
         kept = None
@@ -109,6 +113,27 @@ class LanguagePolicy(Agent):
             tokens, count = _padded(spoken, self.network.options.context)
             kept = {"tokens": tokens, "count": count}
         return Decision(tuple(said), kept, _fields(new, made))
+
+    def _complete(
+        self, contexts: list[np.ndarray], rows: np.ndarray, rng: np.ndarray, sampling: Sampling
+    ) -> Generation:
+        """Completions of the contexts at `rows`, and none of the others."""
+        n = len(contexts)
+        if len(rows) == n:
+            return self.generator(contexts, rng, sampling)
+        whole = Generation(
+            np.zeros((n, sampling.max_new), np.int64),
+            np.zeros((n, sampling.max_new), np.float32),
+            np.zeros(n, np.int64),
+            np.zeros(n, bool),
+        )
+        if len(rows):
+            states = rng[rows]
+            made = self.generator([contexts[i] for i in rows], states, sampling)
+            rng[rows], width = states, made.tokens.shape[1]
+            whole.tokens[rows, :width], whole.log_probs[rows, :width] = made.tokens, made.log_probs
+            whole.lengths[rows], whole.ended[rows] = made.lengths, made.ended
+        return whole
 
     def _read(self, texts: Sequence[str], first: np.ndarray) -> list[np.ndarray]:
         """The tokens of what is new to read: a beginning token where an episode begins."""
@@ -145,15 +170,21 @@ class LanguagePolicy(Agent):
         rows = self.tokenizer.encode_batch(texts)
         return [row if stop else np.concatenate([row, end]) for row, stop in zip(rows, stopped)]
 
-    def score(self, rollout: Rollout, part: Sequences) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of each token that was written, in order: its log-probability, and the entropy there, `[K]`.
+    def score(self, rollout: Rollout, part: Sequences) -> Scores:
+        """Of each token that was written: see `Scores`.
 
-        That is the distribution that is sampled from: its temperature and its limits are the same here. A
+        The distribution is the one that is sampled from: its temperature and its limits are the same here. A
         group's prompt is read once.
         """
         batch = pack(part.tokens, part.lengths, part.mask, part.group).to(self.device)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16"):
-            return self.network.log_probs(batch, self.sampling)
+            hidden = self.network(batch)[batch.predictors]
+            return Scores(*self.network.score(hidden, batch.targets, self.sampling), hidden)
+
+    @property
+    def width(self) -> int:
+        """How many numbers the last layer reads of a token."""
+        return self.network.options.width
 
     def examples(self, rollout: Rollout) -> dict[str, np.ndarray]:
         """What imitation learns from: whole episodes, rows first."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from rollouts.rollout import Rollout
+
+if TYPE_CHECKING:
+    import torch
 
 FIELDS = ("tokens", "token_mask", "token_count", "log_prob")
 """What an agent's decisions must carry: `tokens` `[n, L]` (what is new in the context, then what the agent
@@ -34,8 +37,8 @@ class Sequences:
     """int64: those of one group faced the same problem; −1 without."""
     valid: np.ndarray
     """bool: 0 where the environment says that judging it failed (a part named `error`)."""
-    success: np.ndarray
-    """bool."""
+    success: np.ndarray | None
+    """bool; None where the environment has no such notion."""
     truncated: np.ndarray
     """bool: cut by a limit of the environment's or, in any of its turns, of the agent's own."""
     reward: np.ndarray
@@ -61,6 +64,17 @@ class Sequences:
             if array is not None and array.ndim == 2:
                 taken[f.name] = taken[f.name][:, :width]
         return Sequences(**taken)
+
+
+class Scores(NamedTuple):
+    """What a policy says of the tokens that were written, in the order of `mask`: `K` of them."""
+
+    log_prob: torch.Tensor
+    """`[K]`, as it would have sampled them."""
+    entropy: torch.Tensor
+    """`[K]`: of the whole distribution that each was drawn from."""
+    hidden: torch.Tensor | None = None
+    """`[K, width]`: what its last layer reads before each, where the policy has a `width`."""
 
 
 def whole_episodes(rollout: Rollout) -> Sequences:
@@ -108,7 +122,7 @@ def whole_episodes(rollout: Rollout) -> Sequences:
         episode=episode,
         group=rollout.group[time, slot][first],
         valid=add(rollout.parts.get("error", nothing)) == 0,
-        success=add(rollout.parts.get("success", nothing)) > 0,
+        success=add(rollout.parts["success"]) > 0 if "success" in rollout.parts else None,
         truncated=add(cut) > 0,
         reward=add(rewards.sum(axis=2) if per_token else rewards),
         token_reward=lay(rewards, np.float32) if per_token else None,

@@ -13,6 +13,12 @@ Record = Mapping[str, float]
 
 WINDOW = 30
 """Lines of metrics that a lasting condition must hold for before it is told."""
+GROUPS = "zero_variance"
+"""A metric of those who learn from groups, as GRPO does."""
+FEW = 10
+"""The same for language models, whose updates are few and long."""
+NEAR_ALL = 0.9
+"""A share that is as good as all."""
 NO_EPISODE_STEPS = 3_000
 """Steps a slot without any finished episode before that is told."""
 REPEAT_AFTER = 100
@@ -35,6 +41,12 @@ def advise(history: Sequence[Record], *, slots: int = 1, replay_ratio: float | N
         "grad_norm": _grad_norm(history),
         "replay_ratio": _replay_ratio(history, replay_ratio),
         "no_episode": _no_episode(history, slots),
+        "kept": _kept(history),
+        "invalid": _invalid(history),
+        "truncated": _truncated(history),
+        "zero_variance": _zero_variance(history),
+        "one_answer": _one_answer(history),
+        "ratio_max": _ratio_max(history),
     }
     return {name: text for name, text in found.items() if text}
 
@@ -93,7 +105,7 @@ def _not_finite(history: Sequence[Record]) -> str:
 
 def _entropy(history: Sequence[Record]) -> str:
     recent, start = _lasting(history, "entropy"), history[0].get("entropy", 0.0)
-    if not recent or min(recent) < 0 or max(recent) > min(0.02 * start, 0.02):
+    if GROUPS in history[-1] or not recent or min(recent) < 0 or max(recent) > min(0.02 * start, 0.02):
         return ""  # below zero is a density's entropy, whose size says nothing
     return (
         f"entropy collapsed to {recent[-1]:.1g} (it began at {start:.2g}): the policy no longer tries "
@@ -113,12 +125,13 @@ def _explained_variance(history: Sequence[Record]) -> str:
 
 
 def _approx_kl(history: Sequence[Record]) -> str:
+    other = "fewer agent.minibatches" if GROUPS in history[-1] else "agent.target_kl=0.03"
     recent = _values(history, "approx_kl")[-5:]
     if len(recent) < 5 or fmean(recent) < 0.1:
         return ""
     return (
         f"approx_kl is {fmean(recent):.2g} an update (0.003 to 0.03 is usual): the policy moves too far on "
-        "old data. Try a lower agent.lr, fewer agent.epochs, or agent.target_kl=0.03."
+        f"old data. Try a lower agent.lr, fewer agent.epochs, or {other}."
     )
 
 
@@ -158,12 +171,85 @@ def _no_episode(history: Sequence[Record], slots: int) -> str:
     )
 
 
+# -- language models, and others that learn from groups ----------------------------------------------------
+
+
+def _kept(history: Sequence[Record]) -> str:
+    recent = _lasting(history, "kept", FEW)
+    if not recent or max(recent) > 0:
+        return ""
+    return (
+        "kept is 0: no episode was a success, so there is nothing to imitate. Try an easier env.level, an "
+        "agent.expert that solves some, or begin with the weights of a run that does (init)."
+    )
+
+
+def _invalid(history: Sequence[Record]) -> str:
+    share = max(history[-1].get("invalid", 0.0), history[-1].get("eval/error", 0.0))
+    if not share > 0:
+        return ""
+    return (
+        f"the verifier failed on {share:.1%} of the answers, from which nothing is learned. How it failed is "
+        "in samples.jsonl where an evaluation met it; mend it, or give it more time (env.deadline)."
+    )
+
+
+def _truncated(history: Sequence[Record]) -> str:
+    recent = _lasting(history, "truncated", FEW)
+    if not recent or min(recent) < NEAR_ALL:
+        return ""
+    return (
+        f"truncated is {recent[-1]:.0%}: hardly an answer is ever finished. Try more tokens (agent.max_new), "
+        "and check in samples.jsonl that imitation taught the end of an answer."
+    )
+
+
+def _zero_variance(history: Sequence[Record]) -> str:
+    recent, last = _lasting(history, GROUPS, FEW), history[-1]
+    if not recent or min(recent) < NEAR_ALL:
+        return ""
+    start = (
+        f"zero_variance is {recent[-1]:.0%}: tries at one problem are all worth the same and teach nothing. "
+    )
+    if last.get("all_wrong", 0.0) >= NEAR_ALL:
+        return start + (
+            "All are wrong, so it is too hard: an easier env.level, more imitation first (init), a larger "
+            "agent.group_size, or a reward that gives credit for a part."
+        )
+    if last.get("all_right", 0.0) >= NEAR_ALL:
+        return start + "All are right: it is learned. Go on with a harder env.level."
+    return start + (
+        "Some problems are always solved and others never: mix env.level, or take a larger agent.group_size "
+        "or a higher agent.temperature."
+    )
+
+
+def _one_answer(history: Sequence[Record]) -> str:
+    recent, last = _lasting(history, "entropy", FEW), history[-1]
+    if GROUPS not in last or not recent or max(recent) > 0.01 or last.get("all_right", 0.0) >= NEAR_ALL:
+        return ""
+    return (
+        f"entropy is {recent[-1]:.1g} nats a token: all tries at a problem are the same. Try a higher "
+        "agent.temperature, an earlier checkpoint of imitation (init), or agent.entropy_coef=1e-3."
+    )
+
+
+def _ratio_max(history: Sequence[Record]) -> str:
+    recent = _values(history, "ratio_max")[-5:]
+    if len(recent) < 5 or median(recent) < 10:
+        return ""
+    return (
+        f"ratio_max is {median(recent):.3g} (below 10 is usual): some token's probability ran away in an "
+        "update. Try a lower agent.lr, agent.epochs=1, or agent.clip.dual=3."
+    )
+
+
 def _values(history: Sequence[Record], name: str) -> list[float]:
     """The recent finite values of one metric, oldest first (the run's first record left out)."""
     return [r[name] for r in history[1:] if name in r and math.isfinite(r[name])]
 
 
-def _lasting(history: Sequence[Record], name: str) -> list[float]:
-    """The metric's last `WINDOW` values, or nothing where there are not yet so many."""
-    values = _values(history, name)[-WINDOW:]
-    return values if len(values) == WINDOW else []
+def _lasting(history: Sequence[Record], name: str, lines: int = WINDOW) -> list[float]:
+    """The metric's last values, of so many lines, or nothing where there are not yet so many."""
+    values = _values(history, name)[-lines:]
+    return values if len(values) == lines else []

@@ -14,12 +14,14 @@ from envs.base import BatchEnv
 from envs.board import id_of
 from envs.board.spaces import game_of
 from envs.options import OptionError
+from envs.text.mixed import choices
 from move37.config import Config
 from move37.errors import RunError, UserError, in_one_line
 from move37.origin import Origin
 from move37.registry import agent_class, with_inner
 from rollouts.agent import Learner
 from rollouts.fleet import Fleet, FleetError
+from rollouts.problems import Problems, Seeking, seeds_from
 from rollouts.reward import Reward
 from rollouts.sampler import Sampler
 
@@ -57,8 +59,23 @@ def build(config: Config, origin: Origin) -> Parts:
         _check_seats(learner, env, config)
     with told(origin, "reward"):
         reward = Reward(reward_terms(config), env.parts)
-    sampler = _fleet(config, origin, env.slots_per_game) if workers else Sampler(env, seed=config.seed)
-    return Parts(learner, reward, sampler, env)
+    with told(origin, "sampler"):
+        problems = _problems(config, env, learner)
+    if workers:
+        return Parts(learner, reward, _fleet(config, origin, env.slots_per_game, problems), env)
+    return Parts(learner, reward, Sampler(env, seed=config.seed, problems=problems), env)
+
+
+def _problems(config: Config, env: BatchEnv, learner: Learner) -> Problems | None:
+    """The stream of the config's curriculum (`OptionError` where there is nothing to choose)."""
+    wanted = config.sampler.curriculum
+    if wanted is None:
+        return None
+    if "episodes" not in learner.wants:
+        said = f"a curriculum starts whole episodes, and {config.agent.kind} goes on from step to step"
+        raise OptionError("curriculum", said)
+    seed = int(seeds_from([config.seed, 0, 2], 1)[0])
+    return Seeking(choices(config.env.id, env.parts), seed, **wanted.model_dump())
 
 
 def _check_seats(learner: Learner, env: BatchEnv, config: Config) -> None:
@@ -155,7 +172,7 @@ def told(origin: Origin, section: str) -> Iterator[None]:
         raise UserError(f"{place}: {said}") from error
 
 
-def _fleet(config: Config, origin: Origin, together: int) -> Fleet:
+def _fleet(config: Config, origin: Origin, together: int, problems: Problems | None) -> Fleet:
     """The workers of `sampler.workers`, on Ray; `together` slots make a game."""
     workers, n = config.sampler.workers, config.env.n
     if n % (workers * together):
@@ -163,7 +180,8 @@ def _fleet(config: Config, origin: Origin, together: int) -> Fleet:
         raise UserError(f"{place}: {n} slots (env.n) cannot be shared out evenly to {workers} workers{whole}")
     _start_ray(config.cluster.address, workers, origin)
     with told(origin, "env"):
-        return Fleet({"id": config.env.id, **config.env.options}, n=n, workers=workers, seed=config.seed)
+        where = {"id": config.env.id, **config.env.options}
+        return Fleet(where, n=n, workers=workers, seed=config.seed, problems=problems)
 
 
 def _start_ray(address: str, workers: int, origin: Origin) -> None:

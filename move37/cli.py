@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from move37 import games
+from move37 import games, telling
 from move37.arguments import Checkpoint, Debug, Explore, Json, RunFolder, Seed, Trust, print_json
 
 if TYPE_CHECKING:
@@ -193,13 +193,7 @@ def evaluate(
     if json:
         print_json({"run": run, "checkpoint": checkpoint, **result, **games.scorecard_json(rows)})
         return
-    low, high = result["interval"]
-    interval = f" [{low:.4g}, {high:.4g}] (95 % interval)" if math.isfinite(low) else ""
-    success = f", success {result['success']:.1%}" if "success" in result else ""
-    played = "1 episode" if result["episodes"] == 1 else f"{result['episodes']} episodes"
-    seat = " of the first player, against itself" if result.get("self_play") else ""
-    print(f"{run}: mean return{seat} {result['mean_return']:.4g}{interval}{success}")
-    print(f"{played} of {result['mean_length']:.4g} steps, checkpoint {checkpoint}")
+    telling.tell_evaluation(run, result, checkpoint)
     if rows:
         games.tell_scorecard(rows)
 
@@ -254,6 +248,30 @@ def watch(
     for path in (gif, mp4):
         if path and not json:
             print(f"wrote {path} ({path.stat().st_size / 1e6:.2f} MB)")
+
+
+@app.command(epilog="Example: move37 chat runs/sft_sorting --tries 4")
+def chat(
+    run: RunFolder,
+    tries: Annotated[int, typer.Option(min=1, max=1000, metavar="K", help="Answers to each prompt.")] = 1,
+    checkpoint: Checkpoint = "last",
+    explore: Explore = None,
+    seed: Seed = None,
+    trust: Trust = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Try a trained language model by hand.
+
+    Type a prompt, or an empty line for a problem like its evaluations'. Prompts may come through a pipe too.
+    """
+    from move37.chat import chat_of, converse
+    from move37.terminal import Prompt
+
+    talk = chat_of(_load(run, trust), checkpoint, explore=explore, tries=tries, seed=seed or 0)
+    converse(talk, Prompt(sys.stdin, sys.stderr if json else sys.stdout))
+    if json:
+        print_json({"run": run, "checkpoint": checkpoint, "explore": talk.explore, "chat": talk.heard})
 
 
 def _shown(moments: Iterator[Moment], fps: float, json: bool) -> Iterator[Moment]:
@@ -348,6 +366,48 @@ def compare(
         return
     _print_table(rows)
     print(f"wrote {out}")
+
+
+@app.command(epilog="Example: move37 study configs/studies/parity.yaml --seeds 0,1,2")
+def study(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Its folder. [default: runs/<config's name>]")
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="S,S", help="Instead of the study's own, as in 0,1,2.")
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train the stages of a study, or what is left of them, and draw what they tell."""
+    from move37.dashboard import choose_observer
+    from move37.errors import UserError
+    from move37.study import FIGURE, run_study
+
+    if seeds and not all(word.isdecimal() for word in seeds.split(",")):
+        raise UserError(f"--seeds {seeds}: reads like 0,1,2")
+    chosen = [int(word) for word in seeds.split(",")] if seeds else []
+    folder = out or Path("runs") / config.stem
+    told = run_study(config, folder, choose_observer(json=json), chosen)
+    if json:
+        print_json(told)
+        return
+    telling.tell_study(told)
+    print(f"wrote {folder / FIGURE}")
+
+
+@app.command(epilog="Example: move37 export runs/sft_sorting sorter")
+def export(
+    run: RunFolder,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to.")],
+    checkpoint: Checkpoint = "last",
+    trust: Trust = False,
+    debug: Debug = False,
+) -> None:
+    """Write a trained language model as a folder that transformers opens."""
+    _load(run, trust).export(folder, checkpoint)
+    print(f"wrote {folder}; in a config it is agent.model.folder={folder}")
 
 
 app.command(epilog="Example: move37 perft connect_four --depth 8")(games.perft)

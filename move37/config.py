@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 import typing
@@ -15,7 +14,6 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    create_model,
     field_validator,
     model_validator,
 )
@@ -69,7 +67,7 @@ class AgentConfig(Named):
 
 
 class CurriculumConfig(Section):
-    """Seek the families and levels whose problems are solved now and then: see `rollouts.problems.Seeking`."""
+    """Seeks families and levels whose problems are solved now and then: see `rollouts.problems.Seeking`."""
 
     floor: Annotated[float, Field(ge=0, le=1)] = 0.2
     memory: Count = 32
@@ -308,16 +306,10 @@ def _agent_options(config: Config, origin: Origin) -> dict[str, Any]:
 
 
 def options_model(kind: type) -> type[BaseModel]:
-    """A pydantic model of an agent's keyword-only parameters, `seed` and `device` aside."""
-    init = vars(kind).get("__init__", kind.__init__)  # type: ignore[misc]
-    hints = typing.get_type_hints(init, include_extras=True)
-    fields: dict[str, Any] = {}
-    for name, parameter in inspect.signature(init).parameters.items():
-        if parameter.kind is parameter.KEYWORD_ONLY and name not in ("seed", "device"):
-            default = ... if parameter.default is parameter.empty else parameter.default
-            fields[name] = (hints.get(name, Any), default)
-    strict = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-    return create_model(f"{kind.__name__} options", __config__=strict, **fields)
+    """The model of an agent's own options, as its constructor takes them."""
+    from agents.options import options_of
+
+    return options_of(vars(kind).get("__init__", kind.__init__))  # type: ignore[misc]
 
 
 def explain(error: ValidationError, model: type[BaseModel], at: tuple[str, ...], origin: Origin) -> str:
@@ -358,7 +350,7 @@ def _nearest(path: tuple[str, ...], model: type[BaseModel], at: tuple[str, ...])
 
     here = model
     for name in path[len(at) : -1]:
-        here = here.model_fields[name].annotation  # type: ignore[assignment]
+        here = _section(here.model_fields[name].annotation) or here
     siblings = list(here.model_fields)
     near = nearest(path[-1], siblings)
     if near:
@@ -374,6 +366,15 @@ def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     keys = []
     for name, field in model.model_fields.items():
         keys.append(prefix + name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys += _all_keys(field.annotation, f"{prefix}{name}.")
+        inner = _section(field.annotation)
+        if inner is not None:
+            keys += _all_keys(inner, f"{prefix}{name}.")
     return keys
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The section that an annotation names, be it or be it not optional."""
+    for kind in (annotation, *typing.get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 import numpy as np
@@ -154,12 +154,30 @@ def line(progress: Progress) -> str:
     if progress.share is not None:
         parts.append(f"{progress.share:.0%}")
     parts.append(f"{progress.return_name} {number(record.get('return'))}")
-    if progress.evaluations.y:
-        parts.append(f"evaluation {number(progress.evaluations.y[-1])}")
-    if progress.mistakes.y:
-        parts.append(f"mistakes {progress.mistakes.y[-1]:.1%}")
+    if progress.info.get("imitates"):
+        parts.append(f"loss {number(record.get('loss'))}")
+    parts += [f"{name} {said}" for name, _, said, _ in measured(progress)]
     parts += [f"{progress.rate:,.0f} steps/s", f"{clock(progress.seconds_left)} left"]
     return " · ".join(parts)
+
+
+def measured(progress: Progress) -> list[tuple[str, Series, str, str]]:
+    """What the last evaluation found: a name, its curve, what it is now and the best it was, in words.
+
+    Of text tasks it is the share of successes rather than their returns, which mostly are the same.
+    """
+
+    def percent(value: float) -> str:
+        return f"{value:.1%}"
+
+    kinds: list[tuple[str, Series, Callable[[float], str], str, Callable[[Sequence[float]], float]]] = [
+        ("evaluation", progress.evaluations, number, "best", max),
+        ("success", progress.successes, percent, "best", max),
+        ("mistakes", progress.mistakes, percent, "fewest", min),
+    ]
+    if progress.info.get("text") and progress.successes.y:
+        del kinds[0]
+    return [(k, s, f(s.y[-1]), f"({best} {f(of(s.y))})") for k, s, f, best, of in kinds if s.y]
 
 
 def steps(progress: Progress) -> str:
@@ -210,11 +228,8 @@ def _returns(progress: Progress) -> Text:
         text.append(f"{best}  ", style="dim")
 
     tell(progress.return_name, progress.returns, f"{number(progress.record.get('return')):>6}", "")
-    if values := progress.evaluations.y:
-        best = f"(best {number(max(values))})"
-        tell("evaluation", progress.evaluations, number(values[-1]), best)
-    if values := progress.mistakes.y:
-        tell("mistakes", progress.mistakes, f"{values[-1]:.1%}", f"(fewest {min(values):.1%})")
+    for found in measured(progress):
+        tell(*found)
     length, episodes = progress.record.get("length"), progress.record.get("episodes", 0)
     text.append(f"length {number(length)}  episodes {number(episodes)}", style="dim")
     return text
@@ -246,5 +261,6 @@ def closing(progress: Progress, summary: Mapping[str, Any]) -> str:
     curve = chart(x, smooth(y, max(len(y) // 50, 1)), x_name="env steps", y_name=name)
     path = summary.get("path") or progress.info.get("path", "RUN")
     took = f"{short(progress.record.get('env_steps', 0))} steps in {clock(progress.spent)}"
-    watch, measure = (command(verb, path, bool(progress.info.get("trusted"))) for verb in ("watch", "eval"))
-    return f"\n{curve}\n\n{took}. Next: {watch}   {measure}"
+    verbs = ("chat" if progress.info.get("text") else "watch", "eval")
+    look, measure = (command(verb, path, bool(progress.info.get("trusted"))) for verb in verbs)
+    return f"\n{curve}\n\n{took}. Next: {look}   {measure}"

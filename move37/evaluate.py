@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from envs.base import BatchEnv
+from envs.text.batch import TextBatch
+from move37.samples import samples_of
 from move37.stats import bootstrap_interval, mean
 from rollouts.agent import Agent
 from rollouts.sampler import Sampler
@@ -33,7 +36,9 @@ def evaluate(
 
     Gives `mean_return` of the environment's own, raw rewards, its 95 % bootstrap `interval` [low, high],
     `episodes`, `returns` (a list, one an episode, in the order of their seeds), `mean_length`, and `success`
-    (a share) where the environment knows it. An episode counts as it stands after `LONGEST` steps.
+    (a share, with its `success_interval`) where the environment knows it. Text tasks also give `parts` (the
+    mean of each), `skills` (where there are several: by family and level `episodes`, `success`, `interval`)
+    and `samples` (see `move37.samples`). An episode counts as it stands after `LONGEST` steps.
 
     Where a game has a slot for each agent, the number of episodes is rounded up to whole games. Where a game
     has several seats the agent holds them all (`self_play`), and returns are the first seat's.
@@ -57,5 +62,31 @@ def evaluate(
     if env.seats > 1:
         out["self_play"] = True
     if "success" in ended:
-        out["success"] = float(np.mean(ended["success"]))
+        out |= share("success", "success_interval", ended["success"].sum(), len(returns))
+    if isinstance(env, TextBatch):
+        out |= {"parts": parts_of(ended, env), "skills": skills_of(ended, env)}
+        out["samples"] = samples_of(rollout, env)
     return out
+
+
+def parts_of(ended: Mapping[str, np.ndarray], env: BatchEnv) -> dict[str, float]:
+    """The mean of each part that `env` tells over episodes that ended, `success` and skills aside."""
+    names = [name for name in env.parts if name != "success" and "/" not in name]
+    return {name: float(np.mean(ended[name])) for name in names}
+
+
+def skills_of(ended: Mapping[str, np.ndarray], env: BatchEnv) -> dict[str, dict[str, Any]]:
+    """By family and level, where there are several that were tried: how many, and the share of successes."""
+    tried = {n.partition("/")[2]: int(ended[n].sum()) for n in env.parts if n.startswith("tried/")}
+    return {
+        label: {"episodes": of} | share("success", "interval", ended[f"success/{label}"].sum(), of)
+        for label, of in tried.items()
+        if of
+    }
+
+
+def share(name: str, interval: str, count: float, of: int) -> dict[str, Any]:
+    """The share that `count` is of a number, and its 95 % interval (Wilson, 1927), by these names."""
+    from search.scorecard import wilson_interval  # of a floor that most runs need nothing of
+
+    return {name: float(count) / of, interval: list(wilson_interval(round(float(count)), of))}

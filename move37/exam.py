@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from agents.threads import begin
 from envs.base import BatchEnv
 from envs.board.game import Game
 from envs.board.spaces import game_of
@@ -22,7 +23,6 @@ from rollouts.agent import Agent
 from search.match import Match, play_match
 from search.perfect.positions import Positions, load_positions
 from search.scorecard import ALL, Report, Row, few, scorecard
-from search.threads import begin
 
 RANDOM_PLIES = 4
 """Random plies that a match's openings begin with, in all but the shortest games (see `opening_plies`).

@@ -43,8 +43,8 @@ def perft(
 
     By this count rules are compared with what others publish.
     """
+    from agents.threads import begin
     from envs.board import perft as counting
-    from search.threads import begin
 
     played = load_game(game, options, size)
     counting.perft(played, 2)  # compiles, where need be, before the clock runs
@@ -114,10 +114,10 @@ def book(
     Stopped, it goes on where it was when it is called again. How long it takes grows with the stones: minutes
     for 2, hours for 4, a day for 8.
     """
+    from agents.threads import begin
     from move37.disk import told_of_disk
     from move37.errors import UserError
     from search.perfect.book import book_path, compute_book
-    from search.threads import begin
 
     path = book_path(stones)
     out = sys.stderr if json else sys.stdout

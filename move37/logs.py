@@ -1,4 +1,4 @@
-"""The metrics of a run: `metrics.jsonl`, a line a record, and the same for TensorBoard."""
+"""What a run writes down: `metrics.jsonl`, `samples.jsonl`, and the same for TensorBoard."""
 
 from __future__ import annotations
 
@@ -6,49 +6,93 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rollouts.storage import sync_to_disk
 
-METRICS = "metrics.jsonl"
+if TYPE_CHECKING:
+    from move37.samples import Sample
+
+METRICS, SAMPLES = "metrics.jsonl", "samples.jsonl"
 Record = dict[str, float]
 """One line: flat numbers by name; what is not known yet is NaN (null in the file)."""
 
 
 class MetricsLog:
-    """Appends records to the run at `run`, after those of the first `updates` updates: later ones are cut."""
+    """Appends records to the run at `run`, after those of the first `updates` updates: later ones are cut.
+
+    So it does with samples of what a text agent says, in a file of their own where there are any.
+    """
 
     def __init__(self, run: Path, updates: int):
-        kept = [line for line, record in _whole_lines(run / METRICS) if record.get("updates", 0) <= updates]
-        last = json.loads(kept[-1]) if kept else {}
-        beside = run / f".{METRICS}"
-        beside.write_text("".join(kept), encoding="utf-8")
-        sync_to_disk(beside)
-        os.replace(beside, run / METRICS)
-        self.file = open(run / METRICS, "a", encoding="utf-8")  # noqa: SIM115 (closed in close)
-        self.board = _Board(run, purge_step=int(last.get("env_steps", 0)) + 1)
+        self.run = run
+        self.lines = _Lines(run / METRICS, updates)
+        self.samples = _Lines(run / SAMPLES, updates) if (run / SAMPLES).exists() else None
+        self.board = _Board(run, purge_step=int(self.lines.last.get("env_steps", 0)) + 1)
 
     def write(self, record: Mapping[str, float]) -> None:
         """Append one line."""
-        plain = {k: v if math.isfinite(v) else None for k, v in record.items()}
-        self.file.write(json.dumps(plain) + "\n")
-        self.file.flush()
+        self.lines.write({k: v if math.isfinite(v) else None for k, v in record.items()})
         self.board.write(record)
+
+    def write_samples(self, samples: Sequence[Sample], env_steps: int, updates: int) -> None:
+        """Append a line a sample (see `move37.samples`); its `slot` is its place among them."""
+        if not samples:
+            return
+        from move37.samples import markdown
+
+        self.samples = self.samples or _Lines(self.run / SAMPLES, updates)
+        place = {"env_steps": env_steps, "updates": updates}
+        self.samples.write(*(place | {"slot": i} | sample for i, sample in enumerate(samples)))
+        self.board.write_texts({f"samples/{i}": markdown(s) for i, s in enumerate(samples)}, env_steps)
 
     def sync(self) -> None:
         """Wait until all lines are on the disk: before a checkpoint that counts on them."""
+        self.lines.sync()
+        if self.samples is not None:
+            self.samples.sync()
+
+    def close(self) -> None:
+        self.lines.close()
+        if self.samples is not None:
+            self.samples.close()
+        self.board.close()
+
+
+class _Lines:
+    """A file of JSON lines: those of the first `updates` updates stay, and what is written follows them."""
+
+    def __init__(self, path: Path, updates: int):
+        kept = [line for line, record in _whole_lines(path) if record.get("updates", 0) <= updates]
+        self.last: dict[str, Any] = json.loads(kept[-1]) if kept else {}
+        beside = path.with_name(f".{path.name}")
+        beside.write_text("".join(kept), encoding="utf-8")
+        sync_to_disk(beside)
+        os.replace(beside, path)
+        self.file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (closed in close)
+
+    def write(self, *records: Mapping[str, Any]) -> None:
+        """Append a line each, all at once."""
+        self.file.write("".join(json.dumps(record) + "\n" for record in records))
+        self.file.flush()
+
+    def sync(self) -> None:
         os.fsync(self.file.fileno())
 
     def close(self) -> None:
         self.file.close()
-        self.board.close()
 
 
 def read_metrics(path: Path) -> list[Record]:
     """All whole records in a `metrics.jsonl`, oldest first; none where there is no file."""
     return [{k: math.nan if v is None else v for k, v in record.items()} for _, record in _whole_lines(path)]
+
+
+def read_samples(path: Path) -> list[Sample]:
+    """All whole lines of a `samples.jsonl`, oldest first; none where there is no file."""
+    return [sample for _, sample in _whole_lines(path)]
 
 
 def _whole_lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
@@ -87,6 +131,21 @@ class _Board:
             if math.isfinite(v) and k not in ("env_steps", "updates")
         ]
         step = int(record["env_steps"])
+        self.writer.add_event(
+            self.event(wall_time=time.time(), step=step, summary=self.summary(value=values))
+        )
+
+    def write_texts(self, texts: Mapping[str, str], step: int) -> None:
+        """Texts in Markdown, by name."""
+        from tensorboard.plugins.text.metadata import create_summary_metadata
+        from tensorboard.util.tensor_util import make_tensor_proto
+
+        values = [
+            self.summary.Value(
+                tag=name, metadata=create_summary_metadata(name, ""), tensor=make_tensor_proto(text)
+            )
+            for name, text in texts.items()
+        ]
         self.writer.add_event(
             self.event(wall_time=time.time(), step=step, summary=self.summary(value=values))
         )

@@ -10,6 +10,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from envs.text.spaces import TextSpace
 from move37.advice import Adviser
 from move37.budget import nothing_left, share_spent, spent
 from move37.build import WRONG, begin_with, build, make_eval_env, told
@@ -191,7 +192,7 @@ class Session:
             rollout = sampler.collect(learner.actor, **learner.wants)
         with self.clock("learn"), told_of_input(rollout, self.tally):
             reward(rollout)
-            metrics = learner.learn(rollout) | reward.learn(rollout)
+            metrics = learner.learn(rollout) | reward.learn(rollout) | sampler.told
             sampler.sync(learner)
         before = self.tally.env_steps
         self.tally.add(rollout, metrics)
@@ -249,6 +250,9 @@ class Session:
         finally:
             env.close()
         more = {f"eval/{k}": result[f] for k, f in EVALUATED.items() if f in result}
+        more |= {f"eval/{name}": value for name, value in result.get("parts", {}).items()}
+        more |= {f"eval/success/{k}": skill["success"] for k, skill in result.get("skills", {}).items()}
+        self.log.write_samples(result.get("samples", ()), self.tally.env_steps, self.tally.updates)
         if self.self_play:  # what moving first is worth, not how good it is
             return {"eval/first_return": result["mean_return"]} | more, None
         low, high = result["interval"]
@@ -376,6 +380,8 @@ class Session:
             "budget": config.budget.model_dump(exclude_none=True),
             "trusted": self.run.names_code,
             "self_play": self.self_play,
+            "imitates": self.parts.learner.actor is not self.parts.learner.policy,
+            "text": isinstance(self.parts.env.single_observation_space, TextSpace),
         }
         return info | {
             "env_steps": self.tally.env_steps,

@@ -13,8 +13,9 @@ class Observer:
         """A run begins or goes on.
 
         `info`: `path`, `env`, `agent`, `seed`, `n` (slots), `budget` (a dict), `trusted` (does it name the
-        user's own code), `self_play` (does it hold every seat), and where it
-        stands: `env_steps`, `updates`, `seconds`, `history` (its lines of metrics so far).
+        user's own code), `self_play` (does it hold every seat), `imitates` (does another agent play than the
+        one that learns), `text` (is it a text task), and where it stands: `env_steps`, `updates`, `seconds`,
+        `history` (its lines of metrics so far).
         """
 
     def update(self, record: Mapping[str, float]) -> None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import wait
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
+from agents.threads import begin
 from envs.board.game import OPEN, OUTCOMES, Game, legal, outcome, play, to_play, value_of
 from envs.board.moves import illegal
 from envs.board.render import LOOKS, Look, ansi
 from envs.rng import from_seeds
 from move37.errors import UserError
+from move37.terminal import Prompt
 from rollouts.agent import Agent
 from search.thoughts import Thought, ask, think
-from search.threads import begin
 
 T = TypeVar("T")
 
@@ -113,15 +114,8 @@ class Duel:
         }
 
 
-class Terminal:
-    """Where a person reads and types; in colours, with a prompt, where both ends are a real terminal."""
-
-    def __init__(self, source: TextIO, out: TextIO) -> None:
-        self.source, self.out = source, out
-        self.live = source.isatty() and out.isatty()
-
-    def say(self, text: str) -> None:
-        print(text, file=self.out, flush=True)
+class Terminal(Prompt):
+    """Where a person plays; in colours where both ends are a real terminal."""
 
     def draw(self, duel: Duel) -> None:
         self.say(ansi(duel.game, duel.state) if self.live else duel.game.board_text(duel.state))
@@ -133,16 +127,6 @@ class Terminal:
         look = LOOKS.get(game.name, Look())
         board, man = (";".join(map(str, colour)) for colour in (look.board, look.men[seat]))
         return f"\x1b[48;2;{board}m\x1b[38;2;{man}m ● \x1b[0m"
-
-    def lines(self, prompt: str) -> Iterator[str]:
-        """What is typed, a line each, until the end of the input."""
-        while True:
-            if self.live:
-                print(prompt, end="", file=self.out, flush=True)
-            line = self.source.readline()
-            if not line:
-                return
-            yield line.strip()
 
     def wait_for(self, name: str, thought: Callable[[], T]) -> T:
         """What `thought()` comes to. After a second, say that it may take longer, above all the first time.

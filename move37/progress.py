@@ -22,6 +22,9 @@ TELLING = (
     "value_loss",
     "q_mean",
     "q_loss",
+    "loss",
+    "zero_variance",
+    "truncated",
     "epsilon",
     "replay_ratio",
     "grad_norm",
@@ -61,7 +64,8 @@ class Progress:
     def __init__(self) -> None:
         self.info: dict[str, Any] = {}
         self.record: dict[str, float] = {}
-        self.returns, self.evaluations, self.mistakes = Series(), Series(), Series()
+        self.returns, self.evaluations = Series(), Series()
+        self.successes, self.mistakes = Series(), Series()
         self.phases: dict[str, float] = {}
         self.warnings: deque[str] = deque(maxlen=3)
         self.rate = 0.0
@@ -90,6 +94,7 @@ class Progress:
         for name, series in (
             ("return", self.returns),
             ("eval/return", self.evaluations),
+            ("eval/success", self.successes),
             ("eval/mistakes", self.mistakes),
         ):
             if name in record:
@@ -97,17 +102,22 @@ class Progress:
 
     @property
     def return_name(self) -> str:
-        """What training episodes' returns are: in self-play the first seat's, which tell little."""
+        """Whose training episodes' returns are told: the first seat's, which tell little, or an expert's."""
+        if self.info.get("imitates"):
+            return "expert's return"
         return "first seat" if self.info.get("self_play") else "return"
 
     @property
     def curve(self) -> tuple[str, Series]:
         """What tells best how well it learns: its name, and the curve."""
-        if self.info.get("self_play"):
-            for name, series in (("evaluation", self.evaluations), ("mistakes", self.mistakes)):
-                if series.y:
-                    return name, series
-        return self.return_name, self.returns
+        measured = [("evaluation", self.evaluations), ("mistakes", self.mistakes)]
+        if self.info.get("text") or self.info.get("imitates"):
+            measured.insert(0, ("success", self.successes))
+        elif not self.info.get("self_play"):
+            measured = []
+        return next(
+            ((name, series) for name, series in measured if series.y), (self.return_name, self.returns)
+        )
 
     @property
     def elapsed(self) -> float:

@@ -208,6 +208,20 @@ class Run:
         finally:
             env.close()
 
+    def export(self, folder: str | Path, checkpoint: str = "last") -> None:
+        """Write a language model as a folder in the Hugging Face layout (`UserError` where it is none)."""
+        from llm_rl.folder import save_folder
+        from llm_rl.policy import LanguagePolicy
+
+        agent = self.agent_at(checkpoint)
+        if not isinstance(agent, LanguagePolicy):
+            raise UserError(f"{self.path}: its agent is no language model, but {type(agent).__name__}")
+        with told_of_disk(Path(folder)):
+            try:
+                save_folder(folder, agent.network, agent.tokenizer)
+            except ValueError as error:
+                raise UserError(str(error)) from None
+
     def match(self, against: str, games: int = 100, **options: Any) -> Match:
         """A match of a board game against another player: see `move37.exam.match_of` for the options."""
         from move37.exam import match_of

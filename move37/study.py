@@ -1,8 +1,8 @@
 """A study: trainings that build on each other, over seeds, and the pictures that they tell together.
 
-A stage is a config (`move37.config`), put on top of the study's `base`; its `init` may name a stage before
-it. Every stage and seed is a run folder of its own, so a study that was stopped goes on, and what is done
-is skipped.
+A stage is a config (`move37.config`), put on top of the study's `base`. Its `init`, and the `run` that its
+`agent.expert` is, may name a stage before it. Every stage and seed is a run folder of its own, so a study
+that was stopped goes on, and what is done is skipped.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from move37.run import CONFIG, Run
 Array = np.ndarray
 CLOCKS = {"seconds": "time/total"}
 """Names of an x axis that a line of metrics has under another one."""
+EXPERT = "agent.expert.run"
 STUDY, FIGURE = "study.json", "study.png"
 
 
@@ -72,8 +73,9 @@ def load_study(path: str | Path) -> Study:
         if not name.replace("_", "").replace("-", "").isalnum():
             raise UserError(f"{path}: stages: '{name}' is no name for a folder: letters, digits, - and _")
         data = stage_data(study, name)
-        if data.get("init") in study.stages and data["init"] not in before:
-            raise UserError(f"{path}: stages.{name}.init: '{data['init']}' does not come before it")
+        for key, stage in _builds_on(data).items():
+            if stage in study.stages and stage not in before:
+                raise UserError(f"{path}: stages.{name}.{key}: '{stage}' does not come before it")
         make_config(data, where=f"{path}: stages.{name}")
         before.append(name)
     for i, plot in enumerate(study.plots):
@@ -117,10 +119,26 @@ def folder_of(out: Path, stage: str, seed: int) -> Path:
 def stage_config(study: Study, name: str, seed: int, out: Path) -> Config:
     """A stage's config for one seed, its `init` as a run folder."""
     data = stage_data(study, name)
-    if data.get("init") in study.stages:
-        data["init"] = str(folder_of(out, data["init"], seed))
+    folders = {
+        key: str(folder_of(out, stage, seed))
+        for key, stage in _builds_on(data).items()
+        if stage in study.stages
+    }
+    if "init" in folders:
+        data["init"] = folders["init"]
+    if EXPERT in folders:
+        expert = data["agent"]["expert"] | {"run": folders[EXPERT]}
+        data["agent"] = data["agent"] | {"expert": expert}
     data.pop("seeds", None)
     return make_config(data | {"seed": seed}, where=f"stage {name}")
+
+
+def _builds_on(data: Mapping[str, Any]) -> dict[str, str]:
+    """The runs that a stage's config names, by the key where it does."""
+    agent = data.get("agent")
+    expert = agent.get("expert") if isinstance(agent, Mapping) else None
+    named = {"init": data.get("init"), EXPERT: expert.get("run") if isinstance(expert, Mapping) else None}
+    return {key: run for key, run in named.items() if isinstance(run, str)}
 
 
 def _train(config: Config, folder: Path, observer: Any) -> None:

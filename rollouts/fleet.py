@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import envs
-from rollouts.agent import Agent
+from rollouts.agent import Agent, Metrics
 from rollouts.build import build_agent
 from rollouts.problems import Listed, Problem, Problems
 from rollouts.rollout import Rollout, concatenate
@@ -116,6 +116,8 @@ class Fleet:
         if workers < 1 or n % workers:
             raise ValueError(f"{n} slots cannot be shared out evenly to {workers} workers")
         self.n, self.problems, self.local, self.version = n, problems, local, 0
+        self.told: Metrics = {}
+        """What the stream of problems has to say of the last rollout."""
         self._sent: dict[str, Any] = {}  # references to the weights of the last collect, by digest
         folders = [os.getcwd(), *sys.path]
         places = [(dict(env), n // workers, seed, i, folders) for i in range(workers)]
@@ -152,7 +154,7 @@ class Fleet:
             return concatenate(self._each("collect", [(None,)] * k, **wants))
         shares = [(self.problems.take(episodes // (k * group_size)),) for _ in range(k)]
         rollout = concatenate(self._each("collect", shares, **wants))
-        self.problems.learn(rollout)
+        self.told = self.problems.learn(rollout)
         return rollout
 
     def sync(self, learner: Agent) -> None:

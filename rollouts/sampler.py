@@ -9,7 +9,7 @@ import numpy as np
 
 from envs.base import BatchEnv
 from rollouts import tree
-from rollouts.agent import Agent, Memory
+from rollouts.agent import Agent, Memory, Metrics
 from rollouts.problems import Problem, Problems, Uniform, seeds_from
 from rollouts.recorder import Accounts, Recorder, Row
 from rollouts.rollout import Rollout
@@ -43,6 +43,8 @@ class Sampler:
         self.n, self.seats = env.num_envs, env.seats
         self.problems: Problems = problems or Uniform(int(seeds_from([seed, worker, 2], 1)[0]))
         self.version, self.episodes, self.restarts = 0, 0, 0
+        self.told: Metrics = {}
+        """What the stream of problems has to say of the last rollout."""
         self.obs: Any = None
         self._all = np.arange(self.n)
 
@@ -178,7 +180,7 @@ class Sampler:
             raise ValueError(f"in none of the {episodes} episodes was it ever the agent's turn")
         rollout = self._finish(recorder, None)
         self.obs, self.restarts = None, self.restarts + 1  # a stream of steps begins anew, with other games
-        self.problems.learn(rollout)
+        self.told = self.problems.learn(rollout)
         return rollout
 
     # -- one row ---------------------------------------------------------------------------------------

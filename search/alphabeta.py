@@ -14,13 +14,13 @@ from gymnasium import spaces
 from pydantic import Field
 
 from agents.options import checked
+from agents.threads import share_out, workers_for
 from envs.board.game import OPEN, Game, legal, outcome, play, to_play, value_of
 from envs.board.spaces import game_of
 from envs.kernels import kernel
 from envs.rng import next_below
 from rollouts.agent import Agent, Decision, Memory, Obs
 from search.states import checked_states
-from search.threads import share_out, workers_for
 
 SURE = 1 << 20
 """The score of a won game; more than any game has plies."""

@@ -18,6 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from agents.networks import channels_last_, flat, orthogonal_
 from agents.options import Count, OptionError, Options, Precision, read
+from agents.precision import DTYPES, one_dnn_takes
 from envs.nearest import suggest
 
 
@@ -190,13 +191,6 @@ class FoldedConv(nn.Module):
         return torch.ops.mkldnn._convolution_pointwise_(skip, x, *self.packed, "add", 1.0, "relu", [], "")
 
 
-def one_dnn_takes(dtype: torch.dtype) -> bool:
-    """Whether oneDNN is there and computes in `dtype` on this CPU."""
-    return torch.backends.mkldnn.is_available() and (
-        dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )
-
-
 def folded(network: PolicyValueNet, device: torch.device, dtype: torch.dtype) -> PolicyValueNet:
     """A copy of `network` for inference alone: batch norms folded into convolutions, the body in `dtype`."""
     network = copy.deepcopy(network).to(device).eval().requires_grad_(False)
@@ -208,8 +202,6 @@ def folded(network: PolicyValueNet, device: torch.device, dtype: torch.dtype) ->
     network.dtype = dtype
     return network
 
-
-DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 STRIDE = 16
 """Batches larger than this are padded to a multiple of it: oneDNN keeps 1,024 plans, one a layer and size."""

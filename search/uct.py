@@ -14,6 +14,7 @@ import numpy as np
 from gymnasium import spaces
 
 from agents.options import NotNegative, checked
+from agents.threads import share_out, workers_for
 from envs.board.batch import pick
 from envs.board.game import OPEN, PLAYOUT, call_playout, legal, outcome, play, to_play, value_of
 from envs.board.spaces import game_of
@@ -21,7 +22,6 @@ from envs.kernels import kernel
 from envs.rng import next_below
 from rollouts.agent import Agent, Decision, Memory, Obs
 from search.states import checked_states
-from search.threads import share_out, workers_for
 from search.tree import (
     LOST,
     NONE,

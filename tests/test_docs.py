@@ -10,13 +10,22 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
+import envs
 import move37
 from agents.dqn import DQN, EPSILON
+from agents.imitation import Imitation
 from agents.ppo import PPO
 from benchmarks import connect_four, learning, report
 from envs.arcade.vector import Arcade
 from envs.atari import Atari
-from move37.config import Config, load_config
+from llm_rl.critic import CriticOptions
+from llm_rl.grpo import GRPO, ClipOptions, Divergence
+from llm_rl.policy import LanguagePolicy, ModelChoice
+from llm_rl.solver import Solver
+from move37.config import Config, load_config, make_config
+from move37.evaluate import evaluate
+from move37.logs import MetricsLog, read_samples
+from move37.study import load_study
 from move37.yaml_text import parse_yaml
 from search.alphazero import AlphaZero
 from search.gate import GateOptions
@@ -26,7 +35,7 @@ from search.planner import Fast, Resign, Temperature
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", *DOCS.glob("*.md")])
-PACKAGES = ("agents", "envs", "rollouts", "search", "move37")
+PACKAGES = ("agents", "envs", "llm_rl", "rollouts", "search", "move37")
 REQUIRED = "required"
 Table = list[dict[str, str]]
 
@@ -88,38 +97,48 @@ def keys_of(section: type[BaseModel], prefix: str = "") -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "instead"),
+    ("name", "column", "kind", "instead"),
     [
-        ("ppo.md", PPO, {}),
-        ("dqn.md", DQN, {"epsilon": EPSILON}),
-        ("alphazero.md", AlphaZero, {}),
-        ("arcade.md", Arcade, {}),
-        ("atari.md", Atari, {}),
+        ("ppo.md", "option", PPO, {}),
+        ("dqn.md", "option", DQN, {"epsilon": EPSILON}),
+        ("alphazero.md", "option", AlphaZero, {}),
+        ("arcade.md", "option", Arcade, {}),
+        ("atari.md", "option", Atari, {}),
+        ("grpo.md", "option", GRPO, {}),
+        ("language.md", "imitation", Imitation, {}),
+        ("language.md", "language", LanguagePolicy, {}),
+        ("language.md", "solver", Solver, {}),
     ],
-    ids=["ppo", "dqn", "alphazero", "arcade", "atari"],
+    ids=["ppo", "dqn", "alphazero", "arcade", "atari", "grpo", "imitation", "language", "solver"],
 )
-def test_the_table_of_options_is_the_signature(name, kind, instead):
+def test_the_table_of_options_is_the_signature(name, column, kind, instead):
     """`instead`: what None stands for, where the page says that."""
     parameters = inspect.signature(kind.__init__).parameters.values()
     own = {
-        p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in ("seed", "device")
+        p.name: REQUIRED if p.default is p.empty else p.default
+        for p in parameters
+        if p.kind is p.KEYWORD_ONLY and p.name not in ("seed", "device")
     }
-    assert defaults(rows(page(name), "option", "default"), "option") == own | instead
+    assert defaults(rows(page(name), column, "default"), column) == own | instead
 
 
 @pytest.mark.parametrize(
-    ("column", "options"),
+    ("name", "column", "options"),
     [
-        ("search", SearchOptions),
-        ("temperature", Temperature),
-        ("fast", Fast),
-        ("resign", Resign),
-        ("gate", GateOptions),
+        ("alphazero.md", "search", SearchOptions),
+        ("alphazero.md", "temperature", Temperature),
+        ("alphazero.md", "fast", Fast),
+        ("alphazero.md", "resign", Resign),
+        ("alphazero.md", "gate", GateOptions),
+        ("grpo.md", "clip", ClipOptions),
+        ("grpo.md", "kl", Divergence),
+        ("grpo.md", "critic", CriticOptions),
+        ("language.md", "model", ModelChoice),
     ],
 )
-def test_the_tables_of_alphazeros_parts_are_their_fields(column, options):
+def test_the_tables_of_an_agents_parts_are_their_fields(name, column, options):
     own = {name: field.get_default() for name, field in options.model_fields.items()}
-    assert defaults(rows(page("alphazero.md"), column, "default"), column) == own
+    assert defaults(rows(page(name), column, "default"), column) == own
 
 
 def test_the_table_of_keys_is_the_config():
@@ -151,6 +170,66 @@ def test_every_metric_has_a_row_and_every_row_a_metric(tmp_path):
     for kind in logged:
         assert told[kind] == logged[kind] - shared
     assert shared - {"eval/success"} == logged["ppo"] & logged["dqn"] - {"lr", "grad_norm"}
+
+
+def test_every_metric_of_imitation_has_a_row(tmp_path):
+    config = load_config(ROOT / "configs" / "train" / "sft_sorting.yaml").plain()
+    changes = ["budget.env_steps=8", "env.n=8", "agent.episodes=8", "evaluate.episodes=8", "threads=1"]
+    changes += ["env.level=[1, 2]"]
+    (line,) = move37.train(config, changes, out=tmp_path / "run").metrics()
+    text = page("language.md")
+    told = {m for row in rows(text, "metric", "meaning") for m in names(row["metric"])}
+    shared = {m for r in rows(page("configs.md"), "metric", "meaning") for m in names(r["metric"])}
+    parts = {name for name in line if name.startswith("eval/") and name not in shared}
+    assert parts >= {"eval/parsed", "eval/success/Sorting-1", "eval/success/Sorting-2"}
+    assert "`eval/<part>`" in text
+    assert told == line.keys() - shared - parts - {"reward/env"}
+
+
+def token_count(rollout):
+    """A reward that differs among tries of a model that knows nothing."""
+    return rollout.fields["token_count"].astype(np.float32)
+
+
+def test_every_metric_of_grpo_has_a_row(tmp_path):
+    config = load_config(ROOT / "configs" / "train" / "grpo_sorting.yaml").plain()
+    config["init"] = None
+    changes = ["budget.env_steps=64", "env.n=64", "agent.problems=4", "evaluate.episodes=8", "threads=1"]
+    changes += [
+        "reward={'tests.test_docs:token_count': 1.0}",
+        "agent.kl={coef: 0.01}",
+        "agent.correction=2.0",
+        "agent.precision=bf16",
+    ]
+    (line,) = move37.train(config, changes, out=tmp_path / "run").metrics()
+    told = {m for r in rows(page("grpo.md"), "metric", "meaning") for m in names(r["metric"])}
+    shared = {m for r in rows(page("configs.md"), "metric", "meaning") for m in names(r["metric"])}
+    own = {name for name in line.keys() - shared if not name.startswith(("eval/", "reward/"))}
+    assert {"ratio_max", "kl", "mismatch_kl", "zero_variance"} <= own
+    assert own <= told
+
+
+def test_the_samples_on_the_page_are_those_of_a_run(tmp_path):
+    env = envs.make("text/Sorting-v0", 4)
+    solver = Solver(env.single_observation_space, env.single_action_space)
+    (sample, *_) = evaluate(solver, env, episodes=4)["samples"]
+    log = MetricsLog(tmp_path, 0)
+    log.write_samples([sample], 4, 1)
+    log.close()
+    (written,) = read_samples(tmp_path / "samples.jsonl")
+    assert {k for r in rows(page("language.md"), "key", "what") for k in names(r["key"])} == written.keys()
+
+
+def test_the_papers_that_language_models_name_have_rows():
+    """Each `Name et al., year` (or `Name and Name`, or `Name`) is in a row with both."""
+    found = [row for row in page("papers.md").splitlines() if row.startswith("| ")]
+    cited = re.compile(
+        r"\b([A-Z][a-z]+|MiniMax-M1|INTELLECT-2)(?:,? (?:et al\.|and [A-Z][a-z]+))?,? \(?((?:19|20)\d\d)\b"
+    )
+    files = [*(ROOT / "llm_rl").rglob("*.py"), *(ROOT / "envs" / "text").rglob("*.py")]
+    for path in [*files, ROOT / "agents" / "imitation.py"]:
+        for name, year in cited.findall(re.sub(r"\s+", " ", path.read_text())):
+            assert any(name in row and year in row for row in found), f"{path.name}: {name}, {year}"
 
 
 def test_the_messages_in_troubles_are_the_codes():
@@ -190,6 +269,17 @@ def test_the_arcade_page_runs():
     known = run_blocks(page("arcade.md"))
     gauge = known["obs"][0, 9, :, known["env"].channels.index("diver_gauge")]
     assert gauge.sum() == 6
+
+
+def test_the_language_page_runs(capsys):
+    text = page("language.md")
+    known = run_blocks(text)
+    assert known["rollout"].ended["success"].mean() == 1.0
+    problem, answer = capsys.readouterr().out.splitlines()[0], known["rollout"].actions[0, 0]
+    assert problem.startswith(known["rollout"].obs[0, 0])
+    assert answer.endswith("</answer>")
+    (config,) = blocks(text, "yaml")
+    assert make_config(parse_yaml(config, "language.md")).agent.options["expert"] is None
 
 
 def test_the_users_own_environment_is_trained_as_printed(tmp_path, monkeypatch):
@@ -261,7 +351,8 @@ def test_symbols_that_a_page_names_are_in_their_files(path):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda p: p.stem)
 def test_every_config_is_read_and_says_what_to_expect(path):
-    assert load_config(path).budget
+    study = path.parent.name == "studies"
+    assert load_study(path).stages if study else load_config(path).budget
     head = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert path.read_text().startswith("#"), "a config opens with what it shows"
     assert any(re.search(r"\d", line) for line in head), "… how long it takes and the number to expect"

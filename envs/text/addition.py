@@ -14,39 +14,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.text.columns import add, bounds, form, judge_number, operands, pairs, pick
-from envs.text.lines import right_lines
-from envs.text.task import Question, Task, Verdict
-
-FORM = form("+")
+from envs.text.columns import TwoNumbers, add, bounds, pairs, pick
+from envs.text.task import Question
 
 
-class Addition(Task):
+class Addition(TwoNumbers):
     """Add two numbers of as many digits as the level says."""
 
     title = "Addition"
     about = "add two numbers, column by column"
     instructions = "Add the two numbers. Answer with their sum."
-    levels = 10
+    sign = "+"
     alphabet = "0123456789+=\n"
 
     def generate(self, rng: np.random.Generator, level: int) -> Question:
-        return _ask(pick(rng, level), pick(rng, level), level)
+        return self.ask(pick(rng, level), pick(rng, level), level)
 
-    def understand(self, prompt: str) -> Question:
-        return _ask(*operands(prompt, "+", FORM), 0)
+    def result(self, a: int, b: int) -> int:
+        return a + b
 
-    def answer(self, question: Question) -> str:
-        return str(sum(question.data))
-
-    def work(self, question: Question, strategy: str) -> str:
-        return "\n".join(add(*question.data))
-
-    def check(self, answer: str, question: Question) -> Verdict:
-        return judge_number(answer, sum(question.data))
-
-    def check_steps(self, steps: str, question: Question) -> float:
-        return right_lines(steps, add(*question.data))
+    def lines(self, a: int, b: int, strategy: str) -> list[str]:
+        return add(a, b)
 
     def chance(self, question: Question) -> float:
         """Of any sum of two numbers with as many digits."""
@@ -55,8 +43,3 @@ class Addition(Task):
 
     def space(self, level: int) -> float:
         return pairs(level)
-
-
-def _ask(a: int, b: int, level: int) -> Question:
-    """The question; in whatever order they stand, it is the same problem."""
-    return Question(f"{a}+{b}=", (a, b), f"{a}+{b}" if a < b else f"{b}+{a}", level)

@@ -14,7 +14,7 @@ from envs.base import Array, BatchEnv, State, slot_seeds
 from envs.options import OptionError, split_options
 from envs.text import MIXED
 from envs.text.deal import Dealer, Menu, entries_of, load_family
-from envs.text.episode import PARTS, Episode, own_parts, plain_verdict, speak
+from envs.text.episode import PARTS, Episode, begin, own_parts, plain_verdict, speak
 from envs.text.mixed import mixed_entries
 from envs.text.split import TEST_SHARE
 from envs.text.verifiers import Verifiers
@@ -33,7 +33,8 @@ class TextBatch(BatchEnv):
     verifier's; `info["verdicts"]` has its verdict for each slot that ended, else None.
 
     `level` is one of the family's, or a list of them, drawn evenly. `split` keeps to the problems of `train`
-    or `test` (a share of `test_share`), told by a hash of the problem. Options of an episode: `level`,
+    or `test` (a share of `test_share`), told by a hash of the problem; of `train` only to a `pool` of so
+    many, which may be more than half of all there are with `memorise`. Options of an episode: `level`,
     `split`, and `family` where there are several; they hold until the slot is reset again. Beside the parts
     that all have come those of the family, and where there are several levels or families
     `tried/<Name>-<level>` and `success/<Name>-<level>`; see `envs.text.mixed`.
@@ -55,6 +56,8 @@ class TextBatch(BatchEnv):
         split: str | None = None,
         instructions: bool = False,
         test_share: float = TEST_SHARE,
+        pool: int | None = None,
+        memorise: bool = False,
         deadline: float | None = None,
         render_mode: str | None = None,
         **options: Any,
@@ -66,7 +69,9 @@ class TextBatch(BatchEnv):
         if n < 1:
             raise ValueError(f"text tasks need at least one slot, not {n}")
         check_render_mode(render_mode)
-        self.dealer = make_dealer(id, level, families, split, instructions, test_share, options)
+        shown: dict[str, Any] = {"split": split, "instructions": instructions, "test_share": test_share}
+        shown |= {"pool": pool, "memorise": memorise}
+        self.dealer = make_dealer(id, level, families, options, **shown)
         self.id, self.num_envs, self.render_mode = id, n, render_mode
         self.verifiers = Verifiers(self.dealer.families, deadline)
         self.parts = parts(self.dealer, self.verifiers)
@@ -180,9 +185,8 @@ class TextBatch(BatchEnv):
 
     def _begin(self, i: int) -> None:
         self._before[i] = self._rng[i].bit_generator.state
-        entry, question = self.dealer.deal(self._rng[i], self._menus[i])
-        self._obs[i] = self.dealer.opening(entry.task, question)
-        self._episodes[i] = Episode(entry, question, self._obs[i])
+        self._episodes[i] = begin(self.dealer, self._rng[i], self._menus[i])
+        self._obs[i] = self._episodes[i].opening
 
     def _menu(self, i: int, options: Mapping[str, Any]) -> Menu:
         try:
@@ -202,12 +206,13 @@ def make_dealer(
     id: str,
     level: Any = 1,
     families: Any = None,
-    split: str | None = None,
-    instructions: bool = False,
-    test_share: float = TEST_SHARE,
     options: Mapping[str, Any] | None = None,
+    **shown: Any,
 ) -> Dealer:
-    """Who deals the problems of an id, by the options of a text environment (`OptionError`, `ValueError`)."""
+    """Who deals the problems of an id, by the options of a text environment (`OptionError`, `ValueError`).
+
+    `options` are the family's; `shown` says which problems are dealt and how, see `Dealer`.
+    """
     options = options or {}
     if short_name(id) == MIXED:
         if level != 1 or options:
@@ -220,7 +225,7 @@ def make_dealer(
         if families is not None:
             raise OptionError("families", f"'{id}' is one family; families are for text/{MIXED}-v0")
         entries = entries_of(*load_family(id, options, f"environment '{id}'"), level)
-    return Dealer(entries, split, instructions, test_share)
+    return Dealer(entries, **shown)
 
 
 def parts(dealer: Dealer, verifiers: Verifiers) -> tuple[str, ...]:

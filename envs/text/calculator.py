@@ -20,12 +20,13 @@ agent writes itself is a text like any other, and tells nobody anything.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from string import digits
 from typing import NamedTuple
 
 import numpy as np
 
+from envs.text.columns import judge_number
 from envs.text.expressions import Node, evaluate, parse
 from envs.text.expressions import write as spell
 from envs.text.lines import right_lines
@@ -39,7 +40,6 @@ from envs.text.parsing import (
     TOOL,
     plain,
     read,
-    whole_number,
     write,
 )
 from envs.text.task import DIRECT, Dialogue, Question, Verdict
@@ -80,14 +80,14 @@ class Calculator(Dialogue):
     )
     levels = len(LEVELS)
     turns = 10
-    stops = (END_TOOL,)
     strategies = ("tool", "steps")
     alphabet = "".join(sorted({*digits, *PROMPT, *ERROR, *"+-*()=\n"}))
 
     def generate(self, rng: np.random.Generator, level: int) -> Question:
         size = LEVELS[level - 1]
         while True:
-            tree = parse(spell(_grow(rng, size.operations, size.digits)[0]))
+            lots = iter(rng.random(3 * size.operations + 1).tolist())  # which is quicker than one by one
+            tree, _ = _grow(lots, size.operations, size.digits)
             if all(0 <= value <= LARGEST for *_, value in operations(tree)):
                 return _ask(tree, level)
 
@@ -108,12 +108,7 @@ class Calculator(Dialogue):
         return "\n".join(_lines(question.data))
 
     def check(self, answer: str, question: Question) -> Verdict:
-        said = whole_number(answer)
-        if said is None:
-            return Verdict(0.0, False, False, "not a whole number")
-        right = operations(question.data)[-1][3]
-        success = said == right
-        return Verdict(float(success), success, True, "" if success else f"it is {right}")
+        return judge_number(answer, operations(question.data)[-1][3])
 
     def check_steps(self, steps: str, question: Question) -> float:
         return right_lines(steps, _lines(question.data))
@@ -194,19 +189,30 @@ def _ask(tree: Node, level: int) -> Question:
     return Question(f"{PROMPT}{text}", tree, text, level)
 
 
-def _grow(rng: np.random.Generator, count: int, digits: int) -> tuple[Node, int]:
-    """(a random tree of `count` operations, its value), which keeps to 0 … `LARGEST` where that is easy."""
+def _grow(lots: Iterator[float], count: int, digits: int) -> tuple[Node, int]:
+    """(a random tree of `count` operations, its value), which keeps to 0 … `LARGEST` where that is easy.
+
+    `lots` are random numbers in [0, 1), 3 · `count` + 1 of which are taken.
+    """
     if not count:
-        number = int(rng.integers(10 ** (digits - 1), 10**digits))
+        least = 10 ** (digits - 1)
+        number = least + int(next(lots) * 9 * least)
         return number, number
-    before = int(rng.integers(count))
-    (left, a), (right, b) = _grow(rng, before, digits), _grow(rng, count - 1 - before, digits)
-    op = "+-*"[rng.integers(3)]
+    before = int(next(lots) * count)
+    (left, a), (right, b) = _grow(lots, before, digits), _grow(lots, count - 1 - before, digits)
+    op = "+-*"[int(next(lots) * 3)]
     if op == "-" and a < b:
         left, right, a, b = right, left, b, a
     if op == "*" and a * b > LARGEST:
         op = "+"
-    return (op, left, right), a + b if op == "+" else a - b if op == "-" else a * b
+    return _joined(op, left, right), a + b if op == "+" else a - b if op == "-" else a * b
+
+
+def _joined(op: str, left: Node, right: Node) -> Node:
+    """`left op right` as it is read without needless brackets: a+(b-c) is (a+b)-c, a*(b*c) is (a*b)*c."""
+    if op != "-" and not isinstance(right, int) and (right[0] == "*") == (op == "*"):
+        return right[0], _joined(op, left, right[1]), right[2]
+    return op, left, right
 
 
 def _lines(tree: Node) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from envs.text import NAMES, load
-from envs.text.deal import Entry, turns_of
+from envs.text.deal import Entry
 from envs.text.episode import Episode, let_solve
 from envs.text.split import space_of
 from envs.text.task import DIRECT, Dialogue, Task
@@ -42,7 +42,7 @@ def card(name: str) -> str:
         f"`text/{name}-v0`: {task.about}. Strategies: {ways}. Characters: `` {shown} ``"
         + (", space" if " " in task.alphabet else "")
         + (", new line" if "\n" in task.alphabet else "")
-        + (f". Turns: {turns_of(task)}" if isinstance(task, Dialogue) else "")
+        + (f". Turns: {task.turns}" if isinstance(task, Dialogue) else "")
         + ".",
         "",
         f"> {' '.join(task.instructions.split())}",

@@ -140,8 +140,8 @@ def check_description(task: Task) -> None:
     require(
         DIRECT not in ways and len(set(ways)) == len(ways), f"strategies must differ, and from '{DIRECT}'"
     )
-    if isinstance(task, Dialogue):
-        require(task.turns >= 1, f"turns count from 1, not {task.turns}")
+    require(task.turns >= 1, f"turns count from 1, not {task.turns}")
+    require(task.turns == 1 or isinstance(task, Dialogue), "only a Dialogue has several turns")
     for level in range(1, task.levels + 1):
         try:
             require(task.space(level) >= 1, f"level {level} has {task.space(level)} problems")

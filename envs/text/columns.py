@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 
+from envs.text.lines import right_lines
 from envs.text.parsing import whole_number
-from envs.text.task import Verdict
+from envs.text.task import Question, Task, Verdict
 
 LONGEST = 15
 """Digits of a number in a prompt, at most."""
@@ -23,9 +27,50 @@ RIGHT, WRONG = Verdict(1.0, True, True), Verdict(0.0, False, True, "another numb
 NO_NUMBER = Verdict(0.0, False, False, "not a whole number")
 
 
+class TwoNumbers(Task):
+    """Two numbers with a sign between them: `data` is both. A family says what comes of them, and how."""
+
+    sign: ClassVar[str]
+    levels = 10
+
+    @abstractmethod
+    def result(self, a: int, b: int) -> int:
+        """What is asked for."""
+
+    @abstractmethod
+    def lines(self, a: int, b: int, strategy: str) -> list[str]:
+        """The steps of a strategy."""
+
+    def ask(self, a: int, b: int, level: int) -> Question:
+        """The question; in whatever order they stand, it is the same problem."""
+        sign = self.sign
+        return Question(f"{a}{sign}{b}=", (a, b), f"{a}{sign}{b}" if a < b else f"{b}{sign}{a}", level)
+
+    def understand(self, prompt: str) -> Question:
+        found = _form(self.sign).fullmatch(prompt)
+        if found is None:
+            raise ValueError(f"{prompt!r:.60} does not read like 47{self.sign}35=")
+        return self.ask(int(found[1]), int(found[2]), 0)
+
+    def answer(self, question: Question) -> str:
+        return str(self.result(*question.data))
+
+    def work(self, question: Question, strategy: str) -> str:
+        a, b = question.data
+        return "\n".join(self.lines(a, b, strategy))
+
+    def check(self, answer: str, question: Question) -> Verdict:
+        return judge_number(answer, self.result(*question.data))
+
+    def check_steps(self, steps: str, question: Question) -> float:
+        a, b = question.data
+        return max(right_lines(steps, self.lines(a, b, way)) for way in self.strategies)
+
+
 def judge_number(answer: str, right: int) -> Verdict:
     """Whether an answer is this whole number."""
-    usual = answer.isascii() and answer.isdigit() and len(answer) <= LONGEST_ANSWER
+    digits = answer.removeprefix("-")
+    usual = digits.isascii() and digits.isdigit() and len(answer) <= LONGEST_ANSWER
     said = int(answer) if usual else whole_number(answer)
     return NO_NUMBER if said is None else RIGHT if said == right else WRONG
 
@@ -52,15 +97,8 @@ def pairs(digits: int) -> float:
     return float(size(digits) * (size(digits) + 1) // 2)
 
 
-def operands(prompt: str, sign: str, form: re.Pattern[str]) -> tuple[int, int]:
-    """The two numbers of a prompt such as `47+35=` (`ValueError` for any other text)."""
-    found = form.fullmatch(prompt)
-    if found is None:
-        raise ValueError(f"{prompt!r:.60} does not read like 47{sign}35=")
-    return int(found[1]), int(found[2])
-
-
-def form(sign: str) -> re.Pattern[str]:
+@functools.cache
+def _form(sign: str) -> re.Pattern[str]:
     """What a prompt of two numbers reads like."""
     return re.compile(rf"{NUMBER}{re.escape(sign)}{NUMBER}=")
 

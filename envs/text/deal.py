@@ -13,16 +13,17 @@ from envs.nearest import suggest
 from envs.options import OptionError, check_options
 from envs.paths import resolve
 from envs.text import NAMES, load
-from envs.text.parsing import END_TOOL
 from envs.text.spaces import TextSpace
-from envs.text.split import TEST_SHARE, check_split, draw
-from envs.text.task import Dialogue, Question, Task
+from envs.text.split import TEST_SHARE, check_size, check_split, draw, some
+from envs.text.task import Question, Task
 
 OWN = {
     "level": Any,
     "split": str | None,
     "instructions": bool,
     "test_share": float,
+    "pool": int | None,
+    "memorise": bool,
     "deadline": float | None,
     "render_mode": str | None,
 }
@@ -62,12 +63,18 @@ class Dealer:
         split: str | None = None,
         instructions: bool = False,
         test_share: float = TEST_SHARE,
+        pool: int | None = None,
+        memorise: bool = False,
     ) -> None:
-        """Raises `OptionError` for a split that is unknown or does not fit a level."""
+        """Raises `OptionError` for a split that is unknown, and a split or pool that does not fit a level."""
+        if pool is not None and split is None:
+            raise OptionError("pool", "pool is a number of problems to train on: it needs split: train")
         self.entries, self.instructions, self.test_share = tuple(entries), instructions, test_share
+        self.pool, self.memorise = pool, memorise
         self.families = {e.name: (e.task, e.options) for e in entries}
         self.whole = self._menu_of(self.entries, split)
         self._menus: dict[str, Menu] = {}
+        self._pools: dict[str, list[Question]] = {}
 
     def menu(self, options: Mapping[str, Any] | None) -> Menu:
         """What an episode's own options leave: `level` (one or several), `split`, and `family`.
@@ -85,6 +92,8 @@ class Dealer:
         """A problem, which depends on `rng` and the menu only."""
         entries = menu.entries
         entry = entries[int(rng.random() * len(entries))] if len(entries) > 1 else entries[0]
+        if self.pool is not None and menu.split == "train":
+            return entry, self._pool_of(entry)[int(rng.random() * self.pool)]
         return entry, draw(entry.task, entry.name, rng, entry.level, menu.split, self.test_share)
 
     def opening(self, task: Task, question: Question) -> str:
@@ -97,8 +106,8 @@ class Dealer:
         families = {name: options for name, (_, options) in self.families.items()}
         alphabet = "".join(task.alphabet for task in tasks)
         shown = alphabet + "".join(f"{task.instructions}\n" for task in tasks if self.instructions)
-        stops = tuple(dict.fromkeys(stop for task in tasks for stop in stops_of(task)))
-        rest: dict[str, Any] = {"stops": stops, "turns": max(map(turns_of, tasks))}
+        stops = tuple(dict.fromkeys(stop for task in tasks for stop in task.stops))
+        rest: dict[str, Any] = {"stops": stops, "turns": max(task.turns for task in tasks)}
         return TextSpace(name, families, shown, **rest), TextSpace(name, families, alphabet, **rest)
 
     def _menu_by(self, options: Mapping[str, Any]) -> Menu:
@@ -125,8 +134,17 @@ class Dealer:
 
     def _menu_of(self, entries: tuple[Entry, ...], split: str | None) -> Menu:
         for entry in entries:
-            check_split(entry.task, entry.name, entry.level, split, self.test_share)
+            level = entry.task, entry.name, entry.level
+            check_split(*level, split, self.test_share)
+            if self.pool is not None and split == "train":
+                check_size(*level, self.pool, self.test_share, memorise=self.memorise)
         return Menu(entries, split)
+
+    def _pool_of(self, entry: Entry) -> list[Question]:
+        if entry.label not in self._pools:
+            level = entry.task, entry.name, entry.level
+            self._pools[entry.label] = some(*level, self.pool or 0, self.test_share)
+        return self._pools[entry.label]
 
 
 def entries_of(name: str, task: Task, options: Mapping[str, Any], levels: Any) -> list[Entry]:
@@ -153,13 +171,3 @@ def load_family(id: str, options: Mapping[str, Any], what: str) -> tuple[str, Ta
     if name in NAMES or ":" in name:
         check_options(what, resolve(NAMES.get(name, name)), options, also=OWN)
     return name, load(name, options), dict(options)
-
-
-def turns_of(task: Task) -> int:
-    """How often the agent speaks at most."""
-    return task.turns if isinstance(task, Dialogue) else 1
-
-
-def stops_of(task: Task) -> tuple[str, ...]:
-    """What ends a turn when it is written: a tool's call in a dialogue, unless the family says else."""
-    return tuple(getattr(task, "stops", (END_TOOL,) if isinstance(task, Dialogue) else ()))

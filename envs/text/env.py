@@ -8,7 +8,7 @@ import gymnasium
 from gymnasium.error import ResetNeeded
 
 from envs.text.batch import MODES, check_render_mode, make_dealer, parts, parts_told, short_name
-from envs.text.episode import Episode, plain_verdict, speak
+from envs.text.episode import Episode, begin, plain_verdict, speak
 from envs.text.split import TEST_SHARE
 from envs.text.verifiers import Verifiers
 
@@ -31,13 +31,17 @@ class TextEnv(gymnasium.Env[str, str]):
         split: str | None = None,
         instructions: bool = False,
         test_share: float = TEST_SHARE,
+        pool: int | None = None,
+        memorise: bool = False,
         deadline: float | None = None,
         render_mode: str | None = None,
         **options: Any,
     ) -> None:
         """`task` is `text/<Name>-v0`, or `package.module:Class` of a `Task`; else as `TextBatch`."""
         check_render_mode(render_mode)
-        self.dealer = make_dealer(task, level, families, split, instructions, test_share, options)
+        shown: dict[str, Any] = {"split": split, "instructions": instructions, "test_share": test_share}
+        shown |= {"pool": pool, "memorise": memorise}
+        self.dealer = make_dealer(task, level, families, options, **shown)
         self.verifiers = Verifiers(self.dealer.families, deadline)
         self.render_mode, self.parts = render_mode, parts(self.dealer, self.verifiers)
         self.observation_space, self.action_space = self.dealer.spaces(short_name(task))
@@ -51,10 +55,9 @@ class TextEnv(gymnasium.Env[str, str]):
         Raises `OptionError` for options that do not fit.
         """
         super().reset(seed=seed)
-        entry, question = self.dealer.deal(self.np_random, self.dealer.menu(options))
-        opening = self.dealer.opening(entry.task, question)
-        self._episode = Episode(entry, question, opening)
-        return opening, {"level": entry.level, "family": entry.name}
+        self._episode = begin(self.dealer, self.np_random, self.dealer.menu(options))
+        entry = self._episode.entry
+        return self._episode.opening, {"level": entry.level, "family": entry.name}
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Say something."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.text.deal import Entry, turns_of
+from envs.text.deal import Dealer, Entry, Menu
 from envs.text.guard import Fault
 from envs.text.task import DIRECT, Dialogue, Question, Verdict
 from envs.text.verifiers import Verifiers
@@ -76,6 +76,12 @@ class Episode:
         return "\n".join(lines)
 
 
+def begin(dealer: Dealer, rng: np.random.Generator, menu: Menu) -> Episode:
+    """A generator's next problem, about which nothing was said yet."""
+    entry, question = dealer.deal(rng, menu)
+    return Episode(entry, question, dealer.opening(entry.task, question))
+
+
 def speak(episodes: Sequence[Episode], texts: Sequence[str], verifiers: Verifiers) -> list[Turn]:
     """Say a text in each episode, none of which is over, and hear what comes of it."""
     for episode, text in zip(episodes, texts, strict=True):
@@ -128,7 +134,7 @@ def plain_verdict(verdict: Verdict) -> dict[str, Any]:
 
 def _is_end(episode: Episode, reply: Any) -> bool:
     """Whether there is something to judge: nothing was replied, or the turns are used up."""
-    late = len(episode.said) >= turns_of(episode.entry.task)
+    late = len(episode.said) >= episode.entry.task.turns
     return reply is None or (late and not isinstance(reply, Fault))
 
 

@@ -2,14 +2,14 @@
 
 `families` names each family (or import path) with its levels, or with its levels and options:
 `{"Addition": [1, 2, 3], "Sudoku": {"levels": [1], "size": 4}}`. All pairs of family and level are drawn
-evenly. Beside the usual parts there are `tried/Addition-1`, which is 1 where an episode of that family and
-level ended, and `success/Addition-1`, which is 1 where it was a success: the ratio of their sums is the
-accuracy of that skill.
+evenly, unless who begins an episode names one of them (as a curriculum does, see `choices`). Beside the usual
+parts there are `tried/Addition-1`, which is 1 where an episode of that family and level ended, and
+`success/Addition-1`, which is 1 where it was a success: the ratio of their sums is that skill's accuracy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from envs.options import OptionError
@@ -37,3 +37,16 @@ def mixed_entries(families: Any = None) -> list[Entry]:
         except ValueError as error:
             raise OptionError("families", f"families: {error}") from None
     return entries
+
+
+def choices(id: str, parts: Sequence[str]) -> list[dict[str, Any]]:
+    """The families and levels that an environment with these `parts` deals, as options of an episode.
+
+    Raises `OptionError` where there is nothing to choose.
+    """
+    labels = [part.removeprefix("tried/") for part in parts if part.startswith("tried/")]
+    if not labels:
+        said = f"{id} has no several levels or families to choose from (env.level: [1, 2, 3])"
+        raise OptionError("curriculum", said)
+    pairs = [label.rsplit("-", 1) for label in labels]
+    return [{"family": family, "level": int(level)} for family, level in pairs]

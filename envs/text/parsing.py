@@ -54,7 +54,10 @@ def read(completion: str) -> Reading:
 
 def plain(text: str) -> str:
     """In one normal form: no full-width or odd spaces, one minus sign, no space around."""
-    text = unicodedata.normalize("NFKC", text[: LONGEST_ANSWER + 1])
+    text = text[: LONGEST_ANSWER + 1]
+    if text.isascii():
+        return text.strip()
+    text = unicodedata.normalize("NFKC", text)
     return text.replace("\u2212", "-").replace("\u2013", "-").strip()
 
 

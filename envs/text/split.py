@@ -78,17 +78,40 @@ def check_size(
     *,
     memorise: bool = False,
 ) -> None:
-    """Raise `OptionError` where `problems` to train on are more than half of all that the level has.
+    """Raise `OptionError` where `problems` to train on are none, or more than half of all that the level has.
 
     A test of the rest then measures memory: whoever means that says `memorise`.
     """
+    if problems < 1:
+        raise OptionError("pool", f"pool must be a problem or more, not {problems}")
     size = space_of(task, level)
     if memorise or size is None or problems <= size * min(0.5, 1 - test_share):
         return
     said = (
         f"{problems:,} problems are most of the {size:,.0f} that level {level} of {family} has; ask for fewer"
     )
-    raise OptionError("problems", f"{said}, or for another level")
+    raise OptionError("pool", f"{said}, for another level, or for memorise: true")
+
+
+def some(
+    task: Task, family: str, level: int, problems: int, test_share: float = TEST_SHARE
+) -> list[Question]:
+    """So many different problems of the train split, always the same ones.
+
+    Raises `OptionError` where fewer are found.
+    """
+    rng = np.random.default_rng(list(f"{family}-{level}".encode()))
+    found: dict[str, Question] = {}
+    misses = 0
+    while len(found) < problems:
+        question = draw(task, family, rng, level, "train", test_share)
+        misses = misses + 1 if question.key in found else 0
+        if misses == TRIES:
+            raise OptionError(
+                "pool", f"level {level} of {family}: only {len(found)} train problems were found"
+            )
+        found.setdefault(question.key, question)
+    return list(found.values())
 
 
 def space_of(task: Task, level: int) -> float | None:
@@ -99,4 +122,4 @@ def space_of(task: Task, level: int) -> float | None:
         return None
 
 
-__all__ = ["SPLITS", "TEST_SHARE", "bucket", "check_size", "check_split", "draw", "side", "space_of"]
+__all__ = ["SPLITS", "TEST_SHARE", "bucket", "check_size", "check_split", "draw", "side", "some", "space_of"]

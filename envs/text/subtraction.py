@@ -14,45 +14,34 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.text.columns import bounds, form, judge_number, operands, pairs, pick, subtract
-from envs.text.lines import right_lines
-from envs.text.task import Question, Task, Verdict
-
-FORM = form("-")
+from envs.text.columns import TwoNumbers, bounds, pairs, pick, subtract
+from envs.text.task import Question
 
 
-class Subtraction(Task):
+class Subtraction(TwoNumbers):
     """Take a number from one that is not smaller, both of as many digits as the level says."""
 
     title = "Subtraction"
     about = "subtract two numbers, column by column"
     instructions = "Take the second number from the first. Answer with the difference."
-    levels = 10
+    sign = "-"
     alphabet = "0123456789-=\n"
 
     def generate(self, rng: np.random.Generator, level: int) -> Question:
         a, b = pick(rng, level), pick(rng, level)
-        return _ask(a, b, level) if a > b else _ask(b, a, level)
+        return self.ask(max(a, b), min(a, b), level)
 
-    def understand(self, prompt: str) -> Question:
-        a, b = operands(prompt, "-", FORM)
+    def ask(self, a: int, b: int, level: int) -> Question:
+        """The question; the greater number stands first (`ValueError`)."""
         if a < b:
-            raise ValueError(f"'{prompt}' takes away more than there is")
-        return _ask(a, b, 0)
+            raise ValueError(f"'{a}-{b}=' takes away more than there is")
+        return Question(f"{a}-{b}=", (a, b), f"{a}-{b}", level)
 
-    def answer(self, question: Question) -> str:
-        a, b = question.data
-        return str(a - b)
+    def result(self, a: int, b: int) -> int:
+        return a - b
 
-    def work(self, question: Question, strategy: str) -> str:
-        return "\n".join(subtract(*question.data))
-
-    def check(self, answer: str, question: Question) -> Verdict:
-        a, b = question.data
-        return judge_number(answer, a - b)
-
-    def check_steps(self, steps: str, question: Question) -> float:
-        return right_lines(steps, subtract(*question.data))
+    def lines(self, a: int, b: int, strategy: str) -> list[str]:
+        return subtract(a, b)
 
     def chance(self, question: Question) -> float:
         """Of any difference, 0 or more, of two numbers with as many digits."""
@@ -61,7 +50,3 @@ class Subtraction(Task):
 
     def space(self, level: int) -> float:
         return pairs(level)
-
-
-def _ask(a: int, b: int, level: int) -> Question:
-    return Question(f"{a}-{b}=", (a, b), f"{a}-{b}", level)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from envs.text.parsing import Reading, read, write
+from envs.text.parsing import END_TOOL, Reading, read, write
 
 DIRECT = "direct"
 """The strategy of answering at once, which every family has."""
@@ -65,6 +65,10 @@ class Task(ABC):
     """Every character that occurs in prompts, steps and answers (tags left out)."""
     strategies: ClassVar[tuple[str, ...]] = ("steps",)
     """Ways of working it out beside answering directly; the first is the usual one."""
+    turns: ClassVar[int] = 1
+    """How often the agent speaks in an episode at most; more than once in a `Dialogue` only."""
+    stops: ClassVar[tuple[str, ...]] = ()
+    """Where the agent writes one of these, its turn is over."""
 
     @abstractmethod
     def generate(self, rng: np.random.Generator, level: int) -> Question:
@@ -130,11 +134,11 @@ class Task(ABC):
 class Dialogue(Task):
     """A family of many turns: the environment answers what the agent says, until the episode is over.
 
-    What it answers is context: the agent did not write it, and nobody learns to write it.
+    What it answers is context: the agent did not write it, and nobody learns to write it. After `turns` the
+    episode is truncated. A turn is over where a tool is called, unless the family has other `stops`.
     """
 
-    turns: ClassVar[int]
-    """An episode is truncated after so many."""
+    stops: ClassVar[tuple[str, ...]] = (END_TOOL,)
 
     @abstractmethod
     def reply(self, question: Question, said: Sequence[str]) -> str | None:

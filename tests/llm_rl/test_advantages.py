@@ -198,9 +198,9 @@ def test_the_batch_is_described():
             "zero_variance": 1 / 3,  # group 2 differs in form; group 3 cannot be compared
             "all_right": 1 / 3,
             "all_wrong": 1 / 3,
-            "length": 42 / 8,
-            "length_right": 18 / 5,
-            "length_wrong": 24 / 3,
+            "answer_tokens": 42 / 8,
+            "answer_tokens_right": 18 / 5,
+            "answer_tokens_wrong": 24 / 3,
             "truncated": 2 / 8,
             "invalid": 2 / 10,
         }
@@ -210,7 +210,7 @@ def test_the_batch_is_described():
 def test_what_is_not_defined_is_not_told():
     rewards, group, valid = arrays([0, 0], [-1, -1])
     found = describe(rewards, group, valid, np.array([3, 4]), np.zeros(2), np.zeros(2))
-    assert set(found) == {"length", "length_wrong", "truncated", "invalid"}
+    assert set(found) == {"answer_tokens", "answer_tokens_wrong", "truncated", "invalid"}
     nothing = describe(*arrays([]), np.zeros(0, int), np.zeros(0), np.zeros(0))
     assert nothing == {}
     assert advantages("group_std", *arrays([])).shape == (0,)

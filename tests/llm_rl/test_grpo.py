@@ -8,7 +8,9 @@ from agents.networks import to_arrays
 from agents.options import OptionError
 from llm_rl.grpo import GRPO
 from rollouts.reward import Reward
+from rollouts.rollout import concatenate
 from rollouts.sampler import Sampler
+from rollouts.storage import load_tree, save_tree
 
 MODEL = {"size": "XS", "context": 64}
 
@@ -101,6 +103,70 @@ def test_it_goes_on_from_what_it_saved():
     assert twin.learn(rollout) == learner.learn(rollout)
 
 
+def test_without_groups_the_batch_is_one():
+    before = to_arrays(learner_of(problems=16, group_size=1, advantage="batch_std")[0].actor.network)
+    after, metrics = weights_after(problems=16, group_size=1, advantage="batch_std")
+    assert metrics["learned_from"] == 1
+    assert any((after[name] != before[name]).any() for name in before)
+
+
+# -- sampling again for groups that teach nothing ------------------------------------------------------------
+
+
+def signal_in(wanted):
+    """A reward by which so many of the (first) groups of a rollout differ within, and all others do not."""
+
+    def reward(rollout):
+        groups = np.unique(rollout.group[rollout.valid])[:wanted]
+        return np.where(np.isin(rollout.group, groups), low_ones(rollout), 0.35)
+
+    return reward
+
+
+def test_groups_that_agree_are_replaced_by_sampling_more():
+    """Of 4 problems a rollout 2, 1, 0 and 3 teach: the step is made with the fourth, of all 6 groups."""
+    learner, sampler = learner_of(resample=5)
+    before, told, rollouts = to_arrays(learner.actor.network), [], []
+    for wanted in (2, 1, 0, 3):
+        assert all((x == before[name]).all() for name, x in to_arrays(learner.actor.network).items())
+        rollouts.append(rollout_of(learner, sampler, signal_in(wanted)))
+        told.append(learner.learn(rollouts[-1]))
+    assert [metrics["gradient_steps"] for metrics in told] == [0, 0, 0, 1]
+    assert [metrics["zero_variance"] for metrics in told] == [0.5, 0.75, 1.0, 0.25]
+    assert ["loss" in metrics for metrics in told] == [False, False, False, True]
+    assert told[-1]["learned_from"] == 6 / 16
+    assert told[-1]["ratio_mean"] == pytest.approx(1, abs=1e-4)
+    assert learner.held is None
+    again, _ = learner_of()  # the same groups in one rollout make the same step
+    again.learn(concatenate(rollouts))
+    for name, array in to_arrays(learner.actor.network).items():
+        np.testing.assert_array_equal(to_arrays(again.actor.network)[name], array)
+
+
+def test_no_more_is_sampled_than_was_said():
+    learner, sampler = learner_of(resample=2)
+    told = [learner.learn(rollout_of(learner, sampler, signal_in(w))) for w in (0, 1, 0, 0, 0, 0, 4)]
+    assert [metrics["gradient_steps"] for metrics in told] == [0, 0, 1, 1, 1, 1, 2]
+    assert [metrics.get("learned_from") for metrics in told] == [None, None, 1 / 12, None, None, 0.0, 1.0]
+
+
+def test_what_is_held_is_saved(tmp_path):
+    learner, sampler = learner_of(resample=3)
+    for wanted in (1, 2):
+        learner.learn(rollout_of(learner, sampler, signal_in(wanted)))
+    save_tree(tmp_path, learner.state_dict())
+    twin, _ = learner_of(resample=3)
+    twin.load_state_dict(load_tree(tmp_path))
+    rollout = rollout_of(learner, sampler, signal_in(1))
+    assert twin.learn(rollout) == learner.learn(rollout)
+    assert learner.steps == 1
+    for name, array in to_arrays(learner.actor.network).items():
+        np.testing.assert_array_equal(to_arrays(twin.actor.network)[name], array)
+
+
+# -- others than language models -----------------------------------------------------------------------------
+
+
 def test_it_learns_to_act_too():
     env = envs.make("CartPole-v1", 8)
     learner = GRPO(
@@ -117,8 +183,9 @@ def test_it_learns_to_act_too():
     for _ in range(25):
         rollout = sampler.collect(learner.actor, **learner.wants)
         Reward({"env": 1.0})(rollout)
-        learner.learn(rollout)
+        metrics = learner.learn(rollout)
         lengths.append(rollout.ended["length"].mean())
+    assert "all_wrong" not in metrics  # there is no success in it
     assert np.mean(lengths[-5:]) > 1.7 * np.mean(lengths[:5])
 
 
@@ -128,6 +195,9 @@ def test_it_learns_to_act_too():
         ({"group_size": 1}, "group_size must be at least 2"),
         ({"loss": "clipp"}, "no loss 'clipp'"),
         ({"overlong_buffer": 99}, "overlong_buffer must be from 1 to 8"),
+        ({"resample": 1, "advantage": "batch_std"}, "'batch_std' has no groups to sample again for"),
+        ({"clip": {"lo": 0.1}}, "clip has no 'lo'"),
+        ({"clip": {"dual": 1.1}}, r"clip\.dual must be above 1 \+ clip\.high = 1\.2"),
     ],
 )
 def test_wrong_options_are_told(options, said):

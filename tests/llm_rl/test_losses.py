@@ -330,14 +330,14 @@ def test_clips_are_checked():
     assert make_clip("gspo") == Clip(3e-4, 4e-4)
     for option, arguments in {
         "loss": ("clap",),
-        "clip_low": ("clip", 0.0),
-        "clip_high": ("reinforce", None, 0.2),
-        "dual_clip": ("clip", None, 0.28, 1.2),
+        "clip.low": ("clip", 0.0),
+        "clip.high": ("reinforce", None, 0.2),
+        "clip.dual": ("clip", None, 0.28, 1.2),
     }.items():
         with pytest.raises(OptionError) as error:
             make_clip(*arguments)
         assert error.value.option == option
-    with pytest.raises(OptionError, match="'cispo' has no dual_clip"):
+    with pytest.raises(OptionError, match=r"'cispo' has no clip\.dual"):
         make_clip("cispo", dual=3.0)
 
 

@@ -18,7 +18,7 @@ MODEL = {"size": "XS", "context": 128}
 def policy_for(id, seed=0, **options):
     env = envs.make(id, 4, level=1)
     spaces = env.single_observation_space, env.single_action_space
-    return LanguagePolicy(*spaces, seed=seed, model=MODEL, **{"max_new": 12, **options})
+    return LanguagePolicy(*spaces, seed=seed, **{"model": MODEL, "max_new": 12, **options})
 
 
 def collect(agent, id, episodes=8, group_size=4, **options):
@@ -49,9 +49,10 @@ def test_what_it_noted_is_what_its_network_says():
     rollout = collect(policy, "text/Addition-v0")
     found = policy.sequences(rollout)
     with torch.no_grad():
-        log_prob, entropy = policy.score(rollout, found)
+        log_prob, entropy, hidden = policy.score(rollout, found)
     np.testing.assert_allclose(log_prob.numpy(), found.old_log_prob[found.mask], atol=1e-4)
     assert (entropy > 0).all()
+    assert hidden.shape == (len(log_prob), policy.width)
 
 
 def test_the_likeliest_tokens_are_the_same_each_time():
@@ -76,8 +77,26 @@ def test_in_many_turns_it_goes_on_from_all_that_was_said():
         assert (read == policy.tokenizer.bos).sum() == 1
     assert len(rollout.valid) > 1
     with torch.no_grad():  # what came before was in the context of what was written
-        log_prob, _ = policy.score(rollout, found)
+        log_prob = policy.score(rollout, found).log_prob
     np.testing.assert_allclose(log_prob.numpy(), found.old_log_prob[found.mask], atol=1e-4)
+
+
+@pytest.mark.parametrize("explore", [True, False])
+def test_a_dialogue_that_has_filled_the_context_gets_no_more_words(explore):
+    policy = policy_for("text/GuessNumber-v0", max_new=6, model={"size": "XS", "context": 40})
+    rollout = collect(policy, "text/GuessNumber-v0", episodes=8, group_size=1, explore=explore)
+    count = np.where(rollout.valid, rollout.fields["token_count"], 0)
+    silent = rollout.valid & (count == 0)
+    assert silent.any()
+    assert rollout.fields["cut"][silent].all()
+    assert {rollout.actions[at] for at in zip(*np.nonzero(silent))} == {""}
+    found = policy.sequences(rollout)
+    assert found.lengths.max() <= 40
+    assert found.truncated.all()
+    with torch.no_grad():
+        log_prob = policy.score(rollout, found).log_prob
+    if explore:
+        np.testing.assert_allclose(log_prob.numpy(), found.old_log_prob[found.mask], atol=1e-4)
 
 
 @pytest.mark.parametrize("id", ["text/Addition-v0", "text/GuessNumber-v0", "text/Calculator-v0"])

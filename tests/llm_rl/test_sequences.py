@@ -170,7 +170,7 @@ def test_what_has_no_notion_of_success_error_or_reward():
     del rollout.fields["cut"]
     found = whole_episodes(rollout)
     assert found.valid.all()
-    assert not found.success.any()
+    assert found.success is None
     assert not found.reward.any()
     np.testing.assert_array_equal(found.truncated, [e["truncated"] for e in random_episodes(2)])
 

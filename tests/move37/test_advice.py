@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from move37.advice import NO_EPISODE_STEPS, REPEAT_AFTER, WINDOW, Adviser, advise
+from move37.advice import FEW, NO_EPISODE_STEPS, REPEAT_AFTER, WINDOW, Adviser, advise
 
 GOOD = {
     "env_steps": 10_000,
@@ -19,6 +19,24 @@ GOOD = {
     "replay_ratio": 8.0,
     "q_loss": 0.1,
 }
+
+
+GROUPS = {
+    "env_steps": 10_000,
+    "episodes": 5_000,
+    "return": 0.5,
+    "loss": 0.0,
+    "entropy": 0.3,
+    "approx_kl": 1e-3,
+    "ratio_max": 1.5,
+    "grad_norm": 0.5,
+    "zero_variance": 0.2,
+    "all_right": 0.1,
+    "all_wrong": 0.1,
+    "truncated": 0.0,
+    "invalid": 0.0,
+}
+"""A good line of GRPO's."""
 
 
 def history(**last):
@@ -54,6 +72,35 @@ def test_each_trouble_is_named_with_what_to_try(name, last, words):
     assert list(found) == [name]
     assert all(word in found[name] for word in words)
     assert "\n" not in found[name]
+
+
+@pytest.mark.parametrize(
+    ("names", "last", "words"),
+    [
+        (["zero_variance"], {"zero_variance": 0.97, "all_wrong": 0.95}, ("97%", "too hard", "env.level")),
+        (["zero_variance"], {"zero_variance": 1.0, "all_right": 1.0, "entropy": 0.0}, ("100%", "harder")),
+        (["zero_variance"], {"zero_variance": 0.95}, ("Some", "agent.group_size")),
+        (["truncated"], {"truncated": 0.99}, ("99%", "agent.max_new")),
+        (["invalid"], {"invalid": 0.03}, ("3.0%", "verifier", "samples.jsonl")),
+        (["invalid"], {"eval/error": 0.01}, ("1.0%", "verifier")),
+        (["one_answer"], {"entropy": 0.004}, ("0.004", "agent.temperature")),
+        (["ratio_max"], {"ratio_max": 40.0}, ("40", "agent.lr")),
+        (["approx_kl"], {"approx_kl": 0.5}, ("0.5", "agent.minibatches")),
+    ],
+)
+def test_each_trouble_of_a_group_is_named_with_what_to_try(names, last, words):
+    found = advise([GROUPS, *[GROUPS | last] * FEW])
+    assert list(found) == names
+    assert all(word in found[names[0]] for word in words)
+    assert advise([GROUPS] * (2 * FEW)) == {}
+    assert "target_kl" not in found[names[0]]
+
+
+def test_whoever_imitates_successes_is_told_that_there_are_none():
+    line = {"env_steps": 10_000, "episodes": 500, "return": 0.0, "kept": 0.0}
+    assert list(advise([line] * (1 + FEW))) == ["kept"]
+    assert advise([line] * FEW) == {}
+    assert advise([line] * FEW + [line | {"kept": 0.01}]) == {}
 
 
 def test_exploding_gradients_are_two_high_norms_in_a_row_not_one():
@@ -104,7 +151,8 @@ def test_what_it_says_to_try_are_options_that_there_are():
     from move37.config import options_model
     from move37.registry import agent_class
 
-    known = {name for kind in ("ppo", "dqn") for name in options_model(agent_class(kind)).model_fields}
+    kinds = ("ppo", "dqn", "grpo", "imitation")
+    known = {name for kind in kinds for name in options_model(agent_class(kind)).model_fields}
     said = " ".join(
         text
         for last in (
@@ -117,6 +165,19 @@ def test_what_it_says_to_try_are_options_that_there_are():
         for text in advise(history(**last), replay_ratio=8.0).values()
     )
     said += advise([GOOD, *[GOOD] * 10, *[GOOD | {"grad_norm": 1e3}] * 2])["grad_norm"]
+    said += " ".join(
+        text
+        for last in (
+            {"zero_variance": 1.0},
+            {"zero_variance": 1.0, "all_wrong": 1.0},
+            {"truncated": 1.0},
+            {"entropy": 0.0},
+            {"ratio_max": 99.0},
+            {"approx_kl": 1.0},
+            {"kept": 0.0},
+        )
+        for text in advise([GROUPS, *[GROUPS | last] * FEW]).values()
+    )
     named = set(re.findall(r"agent\.(\w+)", said))
-    assert len(named) >= 6
+    assert len(named) >= 14
     assert named <= known

@@ -1,5 +1,6 @@
 import io
 import math
+import re
 import sys
 
 import numpy as np
@@ -130,6 +131,50 @@ def test_a_slow_terminal_is_drawn_to_even_less():
     cost = now.now - begin
     assert board.next_draw - now.now >= 90 * cost * 0.5
     board.close()
+
+
+TEXT = {"agent": "imitation", "env": "text/Sorting-v0", "imitates": True, "text": True}
+
+
+def test_who_imitates_is_shown_by_its_own_success_and_not_by_the_experts_returns():
+    out, now = io.StringIO(), Clock()
+    lines = Lines(out, now)
+    lines.start(INFO | TEXT)
+    now.now += LINE_SECONDS
+    lines.update(record(300, loss=2.25))
+    lines.update(record(500, loss=1.5, **{"eval/return": 0.3, "eval/success": 0.25}))
+    lines.update(record(900, loss=0.5, **{"eval/return": 0.6, "eval/success": 0.5}))
+    lines.finish({"path": "runs/demo"})
+    said = out.getvalue()
+    assert "· expert's return 2.5 · loss 2.25 · 50 steps/s" in said
+    assert "· expert's return 2.5 · loss 1.5 · success 25.0% · " in said
+    assert "evaluation" not in said
+    curve = said.split("50.0%")[1]
+    assert "\nsuccess\n" in curve
+    assert "move37 chat runs/demo" in curve
+
+
+def test_a_dashboard_of_text_shows_the_success_and_its_best():
+    out, now = io.StringIO(), Clock()
+    board = Dashboard(Console(file=out, force_terminal=True, width=130, height=30), now)
+    board.start(INFO | TEXT | {"imitates": False, "agent": "grpo"})
+    for share in (0.5, 0.25):
+        now.now += 5
+        board.update(record(500, zero_variance=0.125, **{"eval/return": 0.3, "eval/success": share}))
+    board.close()
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
+    assert "success 25.0%" in text
+    assert "(best 50.0%)" in text
+    assert "zero_variance 0.125" in text
+    assert "expert" not in text
+
+
+def test_other_runs_show_returns_and_success_both():
+    lines = Lines(io.StringIO(), Clock())
+    lines.start(INFO)
+    lines.update(record(500, **{"eval/return": 4.25, "eval/success": 0.125}))
+    assert "return 2.5 · evaluation 4.25 · success 12.5%" in lines.out.getvalue()
+    assert lines.progress.curve[0] == "return"
 
 
 def test_lines_come_every_few_seconds_and_at_evaluations():

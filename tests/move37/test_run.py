@@ -60,7 +60,7 @@ def test_evaluate_says_success_where_the_environment_knows_it(toy, capsys):
     evens = np.mean([r % 2 == 0 for r in result["returns"]])
     assert result["success"] == pytest.approx(evens)
     assert main(["eval", str(toy), "--trust", "--episodes", "50"]) == 0
-    assert f", success {evens:.1%}\n" in capsys.readouterr().out
+    assert f", success {evens:.1%} [" in capsys.readouterr().out
 
 
 def test_explore_is_the_configs_unless_asked(cartpole):

@@ -14,6 +14,7 @@ from move37.errors import UserError
 from move37.logs import METRICS, read_metrics
 from move37.study import load_study, run_study, stage_data
 
+STUDIES = Path(__file__).parents[2] / "configs" / "studies"
 STUDY: dict[str, Any] = {
     "seeds": [0, 1],
     "base": {
@@ -67,12 +68,28 @@ def test_stages_are_run_once_a_seed_and_told_in_rows_and_a_picture(tmp_path):
 
 
 def test_a_stage_begins_with_the_weights_that_its_init_ended_with(tmp_path):
-    changes = {"seeds": [3], "stages": {"first": {"budget": {"env_steps": 512}, "agent": {"lr": 0.02}}, "same": {"init": "first", "agent": {"lr": 0.0}}}}
+    changes = {
+        "seeds": [3],
+        "stages": {
+            "first": {"budget": {"env_steps": 512}, "agent": {"lr": 0.02}},
+            "same": {"init": "first", "agent": {"lr": 0.0}},
+        },
+    }
     out = tmp_path / "out"
     run_study(write(tmp_path, plots=STUDY["plots"][:1], **changes), out)
     first, same = (read_metrics(out / stage / "seed-3" / METRICS) for stage in ("first", "same"))
     scores = [[r["eval/return"] for r in records if "eval/return" in r] for records in (first, same)]
     assert set(scores[1]) == {scores[0][-1]} != {scores[0][0]}
+
+
+def test_the_expert_of_a_stage_may_be_what_a_stage_before_it_learned(tmp_path):
+    ppo = {"kind": "ppo", "n_steps": 8, "minibatch_size": 16, "epochs": 1}
+    clone = {"kind": "imitation", "student": ppo, "expert": {"run": "first"}, "n_steps": 8}
+    stages = {"first": {}, "clone": {"agent": clone}}
+    out = tmp_path / "out"
+    run_study(write(tmp_path, seeds=[0], stages=stages, plots=STUDY["plots"][:1]), out)
+    saved = yaml.safe_load((out / "clone" / "seed-0" / "config.yaml").read_text())
+    assert saved["agent"]["expert"]["run"] == str(out / "first" / "seed-0")
 
 
 def test_a_study_that_was_stopped_goes_on_and_ends_the_same(tmp_path, monkeypatch):
@@ -119,6 +136,22 @@ def test_a_line_goes_on_where_the_stage_before_it_ended(tmp_path):
         ({"stages": {}}, "stages: "),
         ({"stages": {"a b": {}}}, "no name for a folder"),
         ({"stages": {"a": {"init": "b"}, "b": {}}}, "'b' does not come before it"),
+        (
+            {
+                "stages": {
+                    "a": {
+                        "agent": {
+                            "kind": "imitation",
+                            "student": {"kind": "ppo"},
+                            "n_steps": 8,
+                            "expert": {"run": "b"},
+                        }
+                    },
+                    "b": {},
+                }
+            },
+            "a.agent.expert.run: 'b' does not",
+        ),
         ({"stages": {"a": {"agent": {"lrr": 1}}}}, "stages.a: agent.lrr: unknown key; did you mean"),
         ({"plots": [{"title": "t", "stages": ["x"]}]}, "no stage 'x'; there are first, on, anew"),
         ({"plots": [{"title": "t", "kind": "pie"}]}, "plots.0.kind"),
@@ -136,3 +169,9 @@ def test_a_stage_that_was_made_by_another_config_is_not_gone_on_with(tmp_path):
     base = STUDY["base"] | {"budget": {"env_steps": 256}}
     with pytest.raises(UserError, match="was made by another config"):
         run_study(write(tmp_path, seeds=[0], base=base), out)
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_study_of_ours_fits_and_says_what_it_shows(path):
+    assert path.read_text().startswith("# ")
+    assert load_study(path).plots

@@ -8,7 +8,7 @@ from envs.options import OptionError
 from rollouts import fleet as fleet_module
 from rollouts.agent import Agent, Decision
 from rollouts.fleet import Fleet, FleetError
-from rollouts.problems import Curriculum, Listed, Problem
+from rollouts.problems import Curriculum, Listed, Problem, Seeking
 from rollouts.rollout import concatenate
 from rollouts.sampler import Sampler
 from tests.rollouts.test_sampler import same
@@ -75,6 +75,20 @@ def test_a_stream_learns_from_all_workers_at_once():
     assert playing.get_state()["problems"]["taken"] == 0
     playing.collect(coin(Walk(1)), episodes=16)
     assert playing.get_state()["problems"] == {"taken": 16, "level": 1, "tried": 0, "solved": 0.0}
+
+
+def seeking():
+    return Seeking([{"length": 1}, {"length": 2}], seed=4, memory=2)  # only even lengths are successes
+
+
+def test_what_a_seeking_stream_learns_is_the_same_on_ray(cluster):
+    here, there = (fleet(local, problems=seeking()) for local in (True, False))
+    for _ in range(3):
+        same(*(f.collect(coin(Walk(1)), episodes=24, group_size=3) for f in (here, there)))
+        assert here.told == there.told
+    assert here.get_state()["problems"] == there.get_state()["problems"]
+    assert max(here.get_state()["problems"]["worth"]) < 0.25  # all groups agree, so nothing is worth much
+    there.close()
 
 
 class Taker(Coin):
@@ -250,3 +264,23 @@ def test_what_is_wrong_in_a_worker_is_raised_in_its_own_words(cluster):
 def test_slots_that_cannot_be_shared_out():
     with pytest.raises(ValueError, match="4 slots cannot be shared out evenly to 3 workers"):
         Fleet(WALK, n=4, workers=3, local=True)
+
+
+def test_text_on_ray_equals_text_in_process(cluster):
+    """Of several turns and of one, by a language model before and after it learned, and by its expert."""
+    import envs
+    from llm_rl.policy import LanguagePolicy
+    from llm_rl.solver import Solver
+
+    task = {"id": "text/Mixed-v0", "families": {"Addition": 1, "GuessNumber": 1}}
+    here, there = (Fleet(task, n=4, workers=2, seed=5, local=local) for local in (True, False))
+    env = envs.make(n=1, **task)
+    spaces = env.single_observation_space, env.single_action_space
+    policy, solver = LanguagePolicy(*spaces, model={"size": "XS", "context": 96}, max_new=3), Solver(*spaces)
+    for _ in range(2):
+        for agent in (policy, solver):
+            a, b = (playing.collect(agent, episodes=8, group_size=2) for playing in (here, there))
+            same(a, b)
+        policy.load_weights({name: array * 1.5 for name, array in policy.weights().items()})
+    assert a.ended["success"].all()
+    assert a.ended["length"].max() > a.ended["length"].min() == 1

@@ -1,7 +1,9 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from rollouts.problems import Curriculum, Listed, Problem, Uniform
+from rollouts.problems import Curriculum, Listed, Problem, Seeking, Uniform
 from rollouts.sampler import Sampler
 from tests.toys import Echo, Speller
 
@@ -68,3 +70,91 @@ def test_half_of_a_curriculum_is_of_its_highest_open_level():
     stream.set_state({"taken": 0, "level": 2, "tried": 0, "solved": 0.0})
     shares = np.bincount([p.options["level"] for p in stream.take(4000)], minlength=4) / 4000
     np.testing.assert_allclose(shares, [0.25, 0.25, 0.5, 0.0], atol=0.03)
+
+
+# -- seeking what can be learned -----------------------------------------------------------------------------
+
+LEVELS = [{"family": "Sums", "level": level} for level in (1, 2, 3)]
+
+
+def played(stream, solved, problems=16, tries=8, seed=0, **more):
+    """Play `problems` of a stream, each `tries` times, in groups; `solved` are the levels' chances."""
+    rng, taken = np.random.default_rng([seed, stream.taken]), stream.take(problems)
+    chances = np.repeat([solved[p.options["level"] - 1] for p in taken], tries)
+    group = np.repeat(np.arange(problems), tries) if tries > 1 else np.full(problems, -1)
+    ended = {"seed": np.repeat([p.seed for p in taken], tries), "group": group}
+    ended["success"] = (rng.random(len(chances)) < chances).astype(np.float32)
+    told = stream.learn(SimpleNamespace(ended={**ended, **more}))
+    return [p.options["level"] for p in taken], told
+
+
+@pytest.mark.parametrize("tries", [1, 8])
+def test_it_goes_where_success_is_neither_sure_nor_hopeless(tries):
+    stream = Seeking(LEVELS, seed=0, floor=0.15, memory=8)
+    np.testing.assert_allclose(stream.weights(), 1 / 3)
+    for _ in range(120):
+        _, told = played(stream, (1.0, 0.5, 0.0), tries=tries)
+    np.testing.assert_allclose(stream.weights(), [0.05, 0.9, 0.05], atol=0.02)
+    assert told == dict(zip(["problems/Sums-1", "problems/Sums-2", "problems/Sums-3"], stream.weights()))
+    shares = np.bincount([p.options["level"] for p in stream.take(3000)], minlength=4)[1:] / 3000
+    np.testing.assert_allclose(shares, stream.weights(), atol=0.03)
+
+
+def test_it_follows_a_learner_that_gets_better():
+    stream = Seeking(LEVELS, seed=1, memory=8)
+    tops = []
+    for solved in ((0.5, 0.0, 0.0), (1.0, 0.5, 0.0), (1.0, 1.0, 0.5)):
+        for _ in range(30):
+            played(stream, solved)
+        tops.append(stream.weights())
+    assert [int(np.argmax(top)) for top in tops] == [0, 1, 2]
+    assert min(top.max() for top in tops) > 0.75
+    assert min(top.min() for top in tops) > 0.06  # all are still tried
+
+
+def test_a_level_of_easy_and_hopeless_problems_is_worth_nothing():
+    """Half of its tries succeed, and yet there is no group to learn from."""
+    stream = Seeking(LEVELS[:2], seed=0, memory=8)
+    for _ in range(20):
+        taken = stream.take(16)
+        sure = np.array([p.options["level"] == 1 for p in taken])
+        success = np.where(sure[:, None], (np.arange(16) % 2)[:, None], np.arange(8) % 2)
+        ended = {"seed": np.repeat([p.seed for p in taken], 8), "group": np.repeat(np.arange(16), 8)}
+        stream.learn(SimpleNamespace(ended={**ended, "success": success.ravel()}))
+    np.testing.assert_allclose(stream.weights(), [0.1, 0.9], atol=0.01)
+
+
+def test_tries_whose_verifier_failed_say_nothing():
+    stream = Seeking(LEVELS, seed=0)
+    played(stream, (0.5, 0.5, 0.5), error=np.ones(16 * 8))
+    np.testing.assert_array_equal(stream.worth, 0.25)
+
+
+def test_where_nothing_can_be_learned_all_are_tried_evenly():
+    stream = Seeking(LEVELS, seed=0, floor=0.0, memory=1)
+    played(stream, (0.0, 1.0, 0.0), problems=64)
+    np.testing.assert_array_equal(stream.weights(), np.full(3, 1 / 3))
+
+
+def test_a_seeking_stream_goes_on_from_where_it_was():
+    stream, again = Seeking(LEVELS, seed=3), Seeking(LEVELS, seed=3)
+    for _ in range(5):
+        played(stream, (1.0, 0.5, 0.0))
+    again.set_state(stream.get_state())
+    for _ in range(3):
+        assert played(again, (1.0, 0.5, 0.0)) == played(stream, (1.0, 0.5, 0.0))
+    with pytest.raises(ValueError, match="3 choices of problems were saved, not 2"):
+        Seeking(LEVELS[:2]).set_state(stream.get_state())
+    with pytest.raises(ValueError, match="at least one choice"):
+        Seeking([])
+
+
+def test_it_learns_from_what_the_sampler_played():
+    """A speller that errs at every other letter gets one right now and then, and six hardly ever."""
+    words = [{"word": "a"}, {"word": "reward"}]
+    sampler = Sampler(Echo(8), problems=Seeking(words, seed=0, memory=8))
+    assert sampler.told == {}
+    for _ in range(12):
+        sampler.collect(Speller(error=0.5), episodes=32, group_size=4)
+    assert sampler.told["problems/a"] > 0.75
+    assert sampler.told["problems/a"] + sampler.told["problems/reward"] == pytest.approx(1)

@@ -397,3 +397,10 @@ def test_turns_end_where_the_environment_says():
     assert spaces["Calculator"].stops == ("</tool>",)
     assert spaces["GuessNumber"].stops == ()
     assert (spaces["Calculator"].turns, spaces["GuessNumber"].turns) == (10, 7)
+
+
+def test_a_calculators_problem_is_the_tree_that_its_text_reads_as():
+    task, rng = load("Calculator"), np.random.default_rng(0)
+    for i in range(500):
+        question = task.generate(rng, 1 + i % task.levels)
+        assert parse(question.prompt.removeprefix("calc:")) == question.data

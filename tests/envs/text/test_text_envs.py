@@ -368,6 +368,39 @@ def test_what_cannot_be_split_is_said():
         check_size(Double(), "Double", 1, 30, test_share=0.75)  # of 25
 
 
+def test_a_pool_is_always_the_same_few_problems_of_the_train_split():
+    def keys(n, **options):
+        env = envs.make(ID, n=n, level=2, **{"split": "train", "pool": 12, **options})
+        env.reset(seed=list(range(100, 100 + n)))
+        return {e.question.key for e in env._episodes}
+
+    assert keys(200) == keys(300)
+    assert len(keys(200)) == 12
+    assert {side("Addition", key) for key in keys(200)} == {"train"}
+    tested = keys(200, split="test")  # of which there is no pool
+    assert {side("Addition", key) for key in tested} == {"test"}
+    assert len(tested) > 100
+    one = gymnasium.make(f"envs:{ID}", level=2, split="train", pool=12)
+    many = envs.make(ID, n=1, level=2, split="train", pool=12)
+    assert one.reset(seed=100)[0] == many.reset(seed=[100])[0][0]
+    env = envs.make("text/GuessNumber-v0", n=400, split="train", pool=100, memorise=True, seed=0)
+    assert 80 < len({e.question.key for e in env._episodes}) <= 100
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"pool": 20}, "pool is a number of problems to train on: it needs split: train"),
+        ({"split": "train", "pool": 0}, "pool must be a problem or more, not 0"),
+        ({"split": "train", "pool": 2048}, r"2,048 problems are most of the 4,095 that level 2 of Addition"),
+        ({"split": "train", "pool": 4000, "memorise": True}, r"only 3,?\d+ train problems were found"),
+    ],
+)
+def test_a_pool_that_would_only_be_remembered_is_refused(options, said):
+    with pytest.raises(OptionError, match=said):
+        envs.make(ID, n=1, level=2, **options).reset()
+
+
 # -- several families --------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,64 @@
+"""What `move37 eval` and `move37 study` tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def tell_evaluation(run: Path, result: dict[str, Any], checkpoint: str) -> None:
+    """An evaluation in lines: return and success with intervals, and each skill where there are several."""
+    low, high = result["interval"]
+    interval = f" [{low:.4g}, {high:.4g}]" if math.isfinite(low) else ""
+    seat = " of the first player, against itself" if result.get("self_play") else ""
+    told = [f"mean return{seat} {result['mean_return']:.4g}{interval}"]
+    if "success" in result:
+        success = f"success {_percent(result['success'], result['success_interval'])}"
+        told.insert(0 if "skills" in result else 1, success)
+    sure = " (95 % interval)" if math.isfinite(low) or "success" in result else ""
+    print(f"{run}: {', '.join(told)}{sure}")
+    played = "1 episode" if result["episodes"] == 1 else f"{result['episodes']} episodes"
+    steps = "1 step" if result["mean_length"] == 1 else f"{result['mean_length']:.4g} steps"
+    print(f"{played} of {steps}, checkpoint {checkpoint}")
+    if result.get("parts"):
+        print("parts: " + ", ".join(f"{name} {value:.1%}" for name, value in result["parts"].items()))
+    width = max(map(len, result.get("skills", {})), default=0)
+    for name, skill in result.get("skills", {}).items():
+        right = _percent(skill["success"], skill["interval"])
+        print(f"{name:<{width}}  success {right} of {skill['episodes']}")
+
+
+def _percent(share: float, interval: Sequence[float]) -> str:
+    low, high = interval
+    return f"{share:.1%} [{low:.1%}, {high:.1%}]"
+
+
+def tell_study(told: dict[str, Any]) -> None:
+    """A row a stage: its seeds, what they took, and the mean of their last values, with their range."""
+    print("\n".join(study_table(told)))
+
+
+def study_table(told: dict[str, Any]) -> list[str]:
+    """The same as lines of a table in Markdown."""
+    stages: dict[str, list[dict[str, Any]]] = {}
+    for row in told["stages"]:
+        stages.setdefault(row["stage"], []).append(row)
+    known = ("stage", "seed", "env_steps", "seconds", "eval/low", "eval/high")
+    metrics = list(dict.fromkeys(name for row in told["stages"] for name in row if name not in known))
+    lines = [f"| stage | seeds | env steps | {' | '.join(metrics)} |", "|---" * (3 + len(metrics)) + "|"]
+    for stage, rows in stages.items():
+        cells = [stage, str(len(rows)), f"{sum(row['env_steps'] for row in rows) / len(rows):,.0f}"]
+        for name in metrics:
+            values = [row[name] for row in rows if name in row]
+            cells.append(_range(values) if values else "")
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _range(values: list[float]) -> str:
+    """Mean, and least and largest where there are several."""
+    form = (lambda x: f"{x:.3f}") if max(map(abs, values)) < 10 else (lambda x: f"{x:,.1f}")
+    spread = f" ({form(min(values))} to {form(max(values))})" if len(values) > 1 else ""
+    return form(sum(values) / len(values)) + spread
