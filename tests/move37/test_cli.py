@@ -13,7 +13,20 @@ from move37.cli import app, main
 from move37.errors import RunError
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("train", "eval", "watch", "envs", "agents", "compare", "perft", "play", "moments", "chat")
+COMMANDS = (
+    "train",
+    "eval",
+    "watch",
+    "envs",
+    "agents",
+    "compare",
+    "perft",
+    "play",
+    "moments",
+    "chat",
+    "study",
+    "export",
+)
 CONFIG = """\
 env: {id: CartPole-v1, n: 2}
 agent: {kind: ppo, n_steps: 32, minibatch_size: 32, epochs: 1}
