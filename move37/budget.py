@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 from move37.config import Budget
 from move37.progress import clock
 from move37.tally import WINDOW, Tally
 
 
-def spent(budget: Budget, tally: Tally, seconds: float) -> str:
-    """Which part of the budget is spent (`env_steps`, `seconds`, `target_return`); empty while all last."""
+def spent(budget: Budget, tally: Tally, seconds: float, success: float = math.nan) -> str:
+    """Which part of the budget is spent, by its name; empty while all last.
+
+    `success` is that of the last evaluation, NaN where there was none.
+    """
     if budget.env_steps is not None and tally.env_steps >= budget.env_steps:
         return "env_steps"
     if budget.seconds is not None and seconds >= budget.seconds:
         return "seconds"
+    if budget.target_success is not None and success >= budget.target_success:
+        return "target_success"
     if budget.target_return is None or len(tally.returns) < WINDOW:
         return ""
     return "target_return" if tally.mean_return >= budget.target_return else ""
@@ -33,6 +40,9 @@ def nothing_left(budget: Budget, tally: Tally, seconds: float, reason: str) -> s
     elif reason == "seconds":
         done = f"{clock(seconds)} of {clock(budget.seconds)}"
         more = f"larger budget, as in budget.seconds={2 * max(round(seconds), 1)}"
+    elif reason == "target_success":
+        done = f"the wanted success of {budget.target_success:.4g} was reached"
+        more = "higher goal with budget.target_success=…"
     else:
         done = f"return {tally.mean_return:.4g} of the wanted {budget.target_return:.4g}"
         more = "higher goal with budget.target_return=…"

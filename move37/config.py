@@ -89,11 +89,13 @@ class Budget(Section):
     """Seconds of collecting, learning, evaluating and saving, over all resumes."""
     target_return: float | None = None
     """The mean raw return of the last 100 finished training episodes (not before there are 100)."""
+    target_success: Annotated[float, Field(gt=0, le=1)] | None = None
+    """The share of successes in an evaluation, where the environment knows of any."""
 
     @model_validator(mode="after")
     def _some(self) -> Budget:
-        if self.env_steps is None and self.seconds is None and self.target_return is None:
-            raise ValueError("needs at least one of env_steps, seconds, target_return")
+        if all(getattr(self, name) is None for name in type(self).model_fields):
+            raise ValueError(f"needs at least one of {', '.join(type(self).model_fields)}")
         return self
 
 
@@ -175,6 +177,12 @@ class Config(Section):
     checkpoint: Checkpoints = Checkpoints()
     log: Log = Log()
     cluster: Cluster = Cluster()
+
+    @model_validator(mode="after")
+    def _target_is_measured(self) -> Config:
+        if self.budget.target_success is not None and self.evaluate.every is None:
+            raise ValueError("budget.target_success is of an evaluation: give evaluate.every too")
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -211,6 +211,8 @@ class Session:
 
         if config.evaluate.every and due(config.evaluate.every):
             self.record(self.evaluate())
+            self.reason = self.reason or self.spent()
+            over = bool(self.reason)
         elif due(config.log.every or 1):
             self.record({})
         every, waited = config.checkpoint.every, time.perf_counter() - self.saved_when
@@ -291,6 +293,7 @@ class Session:
             "env": self.config.env.id,
             "tally": self.tally.get_state(),
             "seconds": self.seconds(),
+            "measured": self.measured,
             "best": None if math.isinf(self.best) else self.best,
             "best_step": self.best_step,
             "first": self.adviser.first and {k: v for k, v in self.adviser.first.items() if "/" not in k},
@@ -330,6 +333,7 @@ class Session:
         self.fresh_games = not self.parts.sampler.set_state(state["sampler"])
         self.seconds_before = float(state["seconds"])
         self.best = -math.inf if state["best"] is None else float(state["best"])
+        self.measured = dict(state.get("measured", {}))
         self.best_step, self.adviser.first = state.get("best_step"), state.get("first")
 
     def _changes(self) -> str:
@@ -356,7 +360,8 @@ class Session:
 
     def spent(self) -> str:
         """Which part of the budget is spent; empty while there is some left."""
-        return spent(self.config.budget, self.tally, self.seconds())
+        success = self.measured.get("eval/success", math.nan)
+        return spent(self.config.budget, self.tally, self.seconds(), success)
 
     def seconds(self) -> float:
         """Seconds of work on this run, all sessions together."""

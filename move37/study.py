@@ -206,7 +206,7 @@ def _panel(study: Study, plot: Plot, out: Path) -> Panel:
         for label, metric in _metrics(plot).items():
             called = " ".join(filter(None, (name if len(names) > 1 else "", label))) or name
             curves[called] = _curve(study, plot, name, metric, out)
-    return Panel(plot.title, plot.x.replace("_", " "), y_name, curves)
+    return Panel(plot.title, plot.x.replace("_", " "), y_name.replace("_", " "), curves)
 
 
 def _before(study: Study, name: str) -> str:
@@ -233,10 +233,16 @@ def _line(study: Study, x: str, stage: str, metric: str, seed: int, out: Path) -
     before = _before(study, stage)
     if not before:
         return xs, ys
-    earlier_x, earlier_y = _line(study, x, before, metric, seed, out)
-    if not len(earlier_x):
-        return xs, ys
-    return np.append(earlier_x[-1:], xs + earlier_x[-1]), np.append(earlier_y[-1:], ys)
+    earlier = _line(study, x, before, metric, seed, out)
+    xs = xs + _end(study, x, before, seed, out)
+    return np.append(earlier[0][-1:], xs), np.append(earlier[1][-1:], ys)
+
+
+def _end(study: Study, x: str, stage: str, seed: int, out: Path) -> float:
+    """Where a stage ends on the x axis, with all before it."""
+    here = _known(Run.load(folder_of(out, stage, seed)).metrics(), CLOCKS.get(x, x))
+    before = _before(study, stage)
+    return float(here[-1] if len(here) else 0) + (_end(study, x, before, seed, out) if before else 0.0)
 
 
 def _gain(study: Study, plot: Plot, stage: str, out: Path) -> Array:

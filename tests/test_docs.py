@@ -1,6 +1,7 @@
 """What the documents print works: examples and commands run, tables say what the code does, links lead on."""
 
 import inspect
+import json
 import re
 import shlex
 import sys
@@ -26,6 +27,7 @@ from move37.config import Config, load_config, make_config
 from move37.evaluate import evaluate
 from move37.logs import MetricsLog, read_samples
 from move37.study import load_study
+from move37.telling import study_table
 from move37.yaml_text import parse_yaml
 from search.alphazero import AlphaZero
 from search.gate import GateOptions
@@ -381,6 +383,16 @@ def test_the_table_of_speeds_is_what_was_measured():
     told = (ROOT / "docs" / "results.md").read_text()
     for file in (ROOT / "docs" / "results" / "speed").glob("*.json"):
         assert "\n".join(map(str, report.read(file))) in told, file.name
+
+
+def test_the_tables_of_studies_are_what_was_measured():
+    told = page("results.md")
+    files = sorted((ROOT / "docs" / "results" / "studies").glob("*.json"))
+    assert files
+    for file in files:
+        assert "\n".join(study_table(json.loads(file.read_text()))) in told, file.name
+        assert f"(img/study_{file.stem}.png)" in told
+        assert (ROOT / "configs" / "studies" / f"{file.stem}.yaml").is_file()
 
 
 def test_the_readme_tells_the_means_that_were_measured():

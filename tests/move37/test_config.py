@@ -151,7 +151,12 @@ def test_what_does_not_fit_is_told_with_its_key(tmp_path, change, said):
             "env_stepz: 5",
             "budget.env_stepz: unknown key; did you mean 'budget.env_steps'?",
         ),
-        ("env_steps: 10_000_000", "", "budget: needs at least one of env_steps, seconds, target_return"),
+        ("env_steps: 10_000_000", "target_success: 0.5", "budget.target_success is of an evaluation"),
+        (
+            "env_steps: 10_000_000",
+            "",
+            "budget: needs at least one of env_steps, seconds, target_return, target_success",
+        ),
         ("budget: {env_steps: 10_000_000}", "", "budget: is missing"),
         (
             "lr: 1e-3",

@@ -201,11 +201,16 @@ def test_resume_of_a_finished_run_changes_nothing(tmp_path):
     ("budget", "said"),
     [
         ({"seconds": 1e-3}, r"0:0\d of 0:00; .* as in budget\.seconds="),
+        (
+            {"target_success": 0.01},
+            r"success of 0\.01 was reached; .*higher goal with budget\.target_success=",
+        ),
         ({"target_return": 1.0}, r"return \S+ of the wanted 1; .*higher goal with budget\.target_return="),
     ],
 )
 def test_every_kind_of_spent_budget_is_told(tmp_path, budget, said):
-    run = move37.train(toy_config(budget=budget), out=tmp_path / "run")
+    config = toy_config(budget=budget, evaluate={"every": 32, "episodes": 10})
+    run = move37.train(config, out=tmp_path / "run")
     diary = Diary()
     move37.resume(run.path, trust=True, observer=diary)
     assert re.search(said, diary.text)

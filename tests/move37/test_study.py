@@ -127,6 +127,10 @@ def test_a_line_goes_on_where_the_stage_before_it_ended(tmp_path):
     earlier_x, earlier_y = _line(study, "env_steps", "first", "eval/return", 0, out)
     assert (x[0], y[0]) == (earlier_x[-1], earlier_y[-1])
     assert (np.diff(x) > 0).all()
+    nowhere = _line(study, "env_steps", "on", "no_metric_of_the_first", 0, out)
+    assert len(nowhere[0]) == 0
+    lr, _ = _line(study, "env_steps", "on", "grad_norm", 0, out)
+    assert lr[1] > 128
     assert x[-1] == 128 + 96
 
 

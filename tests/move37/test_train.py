@@ -116,6 +116,18 @@ def test_budget_of_a_target_return_needs_a_hundred_episodes(tmp_path):
     assert 100 <= last["episodes"] < 120
 
 
+def test_budget_of_a_target_success_ends_with_the_evaluation_that_reaches_it(tmp_path):
+    diary = Diary()
+    changes = {"budget": {"target_success": 0.1}, "evaluate": {"every": 32, "episodes": 10}}
+    run = move37.train(toy_config(**changes), out=tmp_path / "run", observer=diary)
+    measured = [r["eval/success"] for r in run.metrics() if "eval/success" in r]
+    assert diary.summary["reason"] == "target_success"
+    assert measured[-1] >= 0.1
+    assert all(success < 0.1 for success in measured[:-1])
+    assert run.checkpoints()[-1] == "best"
+    assert str(run.metrics()[-1]["env_steps"]) in run.checkpoints()
+
+
 def test_seeds_train_each_in_its_own_folder(tmp_path):
     run = move37.train(toy_config(seeds=[3, 5]), out=tmp_path / "run")
     assert [r.path.name for r in run.runs()] == ["seed-3", "seed-5"]
