@@ -385,6 +385,14 @@ def test_the_table_of_speeds_is_what_was_measured():
         assert "\n".join(map(str, report.read(file))) in told, file.name
 
 
+@pytest.mark.parametrize("file", sorted((ROOT / "docs" / "results" / "levels").glob("*.json")))
+def test_the_levels_on_boards_are_what_was_measured(file):
+    found = json.loads(file.read_text())
+    low, high = found["interval"]
+    (row,) = [line for line in page("results.md").splitlines() if f"| `{Path(found['run']).name}` |" in line]
+    assert f"{found['score']:.2f} [{low:.2f}, {high:.2f}]" in row
+
+
 def test_the_tables_of_studies_are_what_was_measured():
     told = page("results.md")
     files = sorted((ROOT / "docs" / "results" / "studies").glob("*.json"))
