@@ -1,8 +1,9 @@
 """Imitation: learn to do as an expert does, by maximum likelihood (Pomerleau, 1989; behaviour cloning).
 
 One learner for all families. On text tasks it is supervised fine-tuning; with the student as its own expert
-and only its successes kept, it is rejection sampling (STaR; Zelikman et al., 2022). On board games it is the
-first stage of AlphaGo (Silver et al., 2016).
+and only its successes kept, it is rejection sampling (after STaR, Zelikman et al., 2022, which begins each
+round from the first weights; here they go on). On board games it is the first stage of AlphaGo (Silver et
+al., 2016).
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Imitation(Learner):
     * `episodes`: whole episodes in each rollout, or `n_steps`: steps of each slot (one of the two).
     * `epochs`: passes over a rollout; `batch_size`: rows in a gradient step (text: episodes; else decisions).
     * `lr`, `warmup` (gradient steps to reach it), `final_lr` (share of it that a half cosine over the budget
-      ends at), `betas`, `weight_decay`: AdamW's; `max_grad_norm`: of the clipped gradient.
+      ends at), `beta_2`, `weight_decay`: AdamW's; `max_grad_norm`: of the clipped gradient.
 
     Raises `OptionError` for options that do not fit.
     """
@@ -112,6 +113,8 @@ class Imitation(Learner):
         kept = np.flatnonzero(np.isin(examples["episode"], self._kept(rollout)))
         rows = tree.rows(examples)
         metrics: Metrics = {"examples": float(len(kept)), "kept": len(kept) / max(rows, 1)}
+        if len(rollout.ended.get("error", ())):
+            metrics["invalid"] = float(np.mean(np.asarray(rollout.ended["error"]) > 0))
         if "mask" in examples:
             self.tokens += int(examples["mask"].sum())
             metrics["tokens"] = self.tokens
@@ -128,12 +131,13 @@ class Imitation(Learner):
         return metrics | {"lr": self._rate(), "gradient_steps": self.steps}
 
     def _kept(self, rollout: Rollout) -> np.ndarray:
-        """The ids of the episodes to learn from."""
+        """The ids of the episodes to learn from: none whose verifier failed."""
+        ended = {name: np.asarray(column) for name, column in rollout.ended.items()}
+        failed = ended["episode"][ended["error"] > 0] if "error" in ended else np.zeros(0, np.int64)
         if self.keep == "all":
-            return np.unique(rollout.episode[rollout.valid])
-        ended = rollout.ended
+            return np.setdiff1d(rollout.episode[rollout.valid], failed)
         won = ended["success"] if "success" in ended else ended["return"]
-        return np.asarray(ended["episode"])[np.asarray(won) > 0]
+        return np.setdiff1d(ended["episode"][won > 0], failed)
 
     def _batches(self, rows: np.ndarray) -> Iterator[np.ndarray]:
         for _ in range(self.epochs):

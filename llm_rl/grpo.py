@@ -114,8 +114,10 @@ class GRPO(Learner):
       go through the network at once (for memory; the gradient is the same).
     * `lr`, `warmup`, `final_lr`, `weight_decay`, `max_grad_norm`: see `agents.imitation.Imitation`.
 
-    Groups in which all tries are worth the same teach nothing and are in no mean; nor are tries whose
-    verifier failed. Raises `OptionError` for options that do not fit.
+    * `drop_equal`: groups in which all tries are worth the same are in no mean (DAPO), so the step does not
+      shrink as more problems are solved. False: they count in the means of the loss, in KL and in entropy.
+
+    Tries whose verifier failed are in no mean. Raises `OptionError` for options that do not fit.
     """
 
     @checked
@@ -141,6 +143,7 @@ class GRPO(Learner):
         advantage: str = "group_mean",
         ddof: Literal[0, 1] = 1,
         critic: Mapping[str, Any] | None = None,
+        drop_equal: bool = True,
         aggregation: Literal["token_mean", "sequence_mean", "constant"] = "constant",
         kl: Mapping[str, Any] | None = None,
         entropy_coef: float = 0.0,
@@ -162,7 +165,10 @@ class GRPO(Learner):
         writes |= {"top_k": top_k, "top_p": top_p, "precision": precision}
         own = dict(policy or {"path": LANGUAGE, "options": writes})
         own["options"] = {**own.get("options", {}), "seed": seed, "device": device}
-        self.actor = build_inner("policy", own, observation_space, action_space)
+        try:
+            self.actor = build_inner("policy", own, observation_space, action_space)
+        except OptionError as error:  # by the name that its writer knows
+            raise OptionError(error.option[len("policy.") if policy is None else 0 :], str(error)) from error
         self.speaker: Any = as_policy(self.actor)
         self.critic = make_critic(advantage, critic, getattr(self.speaker, "width", 0), seed, device)
         self.wants = {"episodes": problems * group_size, "group_size": group_size}
@@ -175,6 +181,7 @@ class GRPO(Learner):
         limits = read(ClipOptions, clip or {}, "clip")
         self.loss, self.clip = loss, make_clip(loss, limits.low, limits.high, limits.dual)
         self.advantage, self.ddof, self.aggregation = advantage, ddof, aggregation
+        self.drop_equal = drop_equal
         self.kl = None if kl is None else read(Divergence, kl, "kl")
         self.entropy_coef, self.correction, self.overlong_buffer = entropy_coef, correction, overlong_buffer
         self.epochs, self.minibatches, self.micro_tokens = epochs, minibatches, micro_tokens
@@ -226,13 +233,15 @@ class GRPO(Learner):
             shaping = soft_overlong(found.own_lengths, self.longest, self.overlong_buffer)
             at_last_token(rewards, found, shaping)
         if self.kl is not None and self.kl.where == "reward":
-            arrays = (torch.from_numpy(x) for x in (found.old_log_prob, reference, found.mask))
+            arrays = (torch.from_numpy(x) for x in (old, reference, found.mask))
             rewards -= self.kl.coef * losses.kl(self.kl.estimator, *arrays).numpy()
         if self.critic is not None:
             by_value = self._by_value(rollout, found, rewards)
             return Work(rollout, found, found.valid, by_value["advantage"], old, reference, by_value)
         total = rewards.sum(axis=1)
-        counted = teaches(self.advantage, total, found.group, found.valid)
+        counted = found.valid
+        if self.drop_equal:
+            counted = teaches(self.advantage, total, found.group, found.valid)
         advantage = advantages(self.advantage, total, found.group, found.valid, ddof=self.ddof)
         return Work(rollout, found, counted, found.mask * advantage[:, None], old, reference)
 
@@ -289,7 +298,8 @@ class GRPO(Learner):
                 told.append(self._step(work, np.sort(rows)))
         self.speaker.refresh()
         names = dict.fromkeys(name for one in told for name in one)
-        return {name: float(np.mean([one[name] for one in told if name in one])) for name in names}
+        values = {name: [one[name] for one in told if name in one] for name in names}
+        return {name: float(np.max(x) if name.endswith("_max") else np.mean(x)) for name, x in values.items()}
 
     def _step(self, work: Work, rows: np.ndarray) -> Metrics:
         lengths = work.sequences.own_lengths

@@ -5,15 +5,17 @@ from __future__ import annotations
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from gymnasium import spaces
+from pydantic import Field
 
 from agents.networks import from_arrays, to_arrays
-from agents.options import Count, Options, Positive, Precision, checked, read
+from agents.options import Count, OptionError, Options, Positive, Precision, checked, read
 from envs.text.spaces import TextSpace
+from envs.text.task import Task
 from llm_rl.folder import load_folder
 from llm_rl.generate import Generation, Generator
 from llm_rl.model import LanguageModel, sized
@@ -26,6 +28,8 @@ from rollouts.rollout import Rollout
 
 PRINTABLE = "\n" + string.ascii_letters + string.digits + string.punctuation + " "
 """Characters of every vocabulary that we make: so that a model of one task can read all others."""
+SAMPLES = 3
+"""Problems of a level that are looked at to see whether the context has room for them."""
 
 
 class ModelChoice(Options):
@@ -35,6 +39,11 @@ class ModelChoice(Options):
     context: Count = 512
     """Tokens of a whole episode at most, of a fresh model."""
     folder: str | None = None
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """What it chose: the size and the context of a fresh model, or the folder."""
+        return self.model_dump(include={"size", "context"} if self.folder is None else {"folder"})
 
 
 class LanguagePolicy(Agent):
@@ -50,9 +59,10 @@ class LanguagePolicy(Agent):
     With `explore=False` it writes the likeliest token each time. In tasks of many turns its memory is
     `tokens` (int32 `[n, context]`), all that was read and written so far, and their `count`.
 
-    Raises `ValueError` for spaces of no text task and a model that lacks the task's characters, `OptionError`
-    for options out of range, and in `act` `ValueError` for a prompt that leaves no room in the context. A
-    dialogue that has filled the context gets no more words: what is said there is empty, and `cut`.
+    Raises `ValueError` for spaces of no text task, and for a model that lacks the task's characters or has no
+    room for the problems of any level; `OptionError` for options out of range, and those of a fresh model
+    beside a `folder`; and in `act` `ValueError` for a prompt that leaves no room in the context. A dialogue
+    that has filled the context gets no more words: what is said there is empty, and `cut`.
     """
 
     @checked
@@ -66,7 +76,7 @@ class LanguagePolicy(Agent):
         model: Mapping[str, Any] | None = None,
         max_new: Count = 64,
         temperature: Positive = 1.0,
-        top_k: Count | Literal[0] = 0,
+        top_k: Annotated[int, Field(ge=0)] = 0,
         top_p: Positive = 1.0,
         precision: Precision = "fp32",
     ) -> None:
@@ -78,16 +88,48 @@ class LanguagePolicy(Agent):
         self.sampling = read(Sampling, {**told, "stop": action_space.stops})
         self.several_turns = action_space.turns > 1
         self.network, self.tokenizer = self._open(observation_space.alphabet + action_space.alphabet, seed)
+        self._check_room(observation_space)
         self.network.to(device).eval()
         self.generator = Generator(self.network, self.tokenizer, device=device, precision=precision)
 
     def _open(self, alphabet: str, seed: int) -> tuple[LanguageModel, Tokenizer]:
         if self.choice.folder is not None:
+            for name in sorted(self.choice.model_fields_set - {"folder"}):
+                said = "is of a fresh model, and model.folder names one that is there: leave one of them out"
+                raise OptionError(f"model.{name}", f"model.{name} {said}")
             model, tokenizer = load_folder(self.choice.folder)
             tokenizer.require(alphabet, "the task")
             return model, tokenizer
         made = CharTokenizer(alphabet + PRINTABLE)
         return LanguageModel(sized(self.choice.size, made.size, context=self.choice.context), seed=seed), made
+
+    def _check_room(self, space: TextSpace) -> None:
+        """Raise `OptionError` where `max_new` alone fills the context, `ValueError` where problems do.
+
+        A space tells its families, not their levels: so those are refused of which no level fits.
+        """
+        context, most = self.network.options.context, self.sampling.max_new
+        if most >= context:
+            said = f"must be below the model's context ({context} tokens), which holds the prompt too"
+            raise OptionError("max_new", f"max_new ({most}) {said}")
+        for name, task in space.tasks().items():
+            longest: dict[int, int] = {}
+            for level in range(1, task.levels + 1):
+                longest[level] = self._longest(task, level)
+                if longest[level] < context:
+                    break
+            else:
+                level = min(longest, key=longest.__getitem__)
+                raise ValueError(
+                    f"problems of {name} have up to {longest[level]} tokens at level {level}, the shortest "
+                    f"of its levels: a model's context of {context} tokens leaves no room to answer"
+                )
+
+    def _longest(self, task: Task, level: int) -> int:
+        """Tokens of the longest of a few problems."""
+        rng = np.random.default_rng(0)
+        prompts = [task.generate(rng, level).prompt for _ in range(SAMPLES)]
+        return max(len(row) for row in self._read(prompts, np.ones(SAMPLES, bool)))
 
     # -- acting ----------------------------------------------------------------------------------------
 
@@ -217,7 +259,7 @@ class LanguagePolicy(Agent):
 
     def spec(self) -> dict[str, Any]:
         drawn = self.sampling.model_dump(include={"max_new", "temperature", "top_k", "top_p"})
-        options = {"model": self.choice.model_dump(), "precision": self.precision, **drawn}
+        options = {"model": self.choice.own, "precision": self.precision, **drawn}
         return {"path": "llm_rl.policy:LanguagePolicy", "options": options}
 
 

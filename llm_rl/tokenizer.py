@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import tokenizers
-from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, processors
 
 from envs.text.parsing import TAGS
 
@@ -51,7 +51,10 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def save(self, folder: Path | str) -> None:
-        """Write `tokenizer.json` and `tokenizer_config.json` into a folder, as `transformers` reads them."""
+        """Write `tokenizer.json` and `tokenizer_config.json` into a folder, as `transformers` reads them.
+
+        Its usual call there gives what a model reads here: `bos`, where there is one, and then `encode`.
+        """
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
         """`encode` of each."""
@@ -147,6 +150,7 @@ class CharTokenizer(Tokenizer):
         made.decoder = decoders.Fuse()
         made.add_special_tokens([AddedToken(x, normalized=False, special=True) for x in (PAD, BOS, EOS)])
         made.add_tokens([AddedToken(x, normalized=False) for x in TAGS])
+        made.post_processor = _begins_with(BOS, self.bos)
         made.save(str(Path(folder) / FILE))
         _write(Path(folder) / CONFIG, pad_token=PAD, bos_token=BOS, eos_token=EOS)
 
@@ -209,11 +213,21 @@ class FileTokenizer(Tokenizer):
         return ["" if i in self.silent else text[start:] for i, text in enumerate(texts)]
 
     def save(self, folder: Path | str) -> None:
-        (Path(folder) / FILE).write_text(self.texts[FILE], encoding="utf-8")
+        (Path(folder) / FILE).write_text(self._as_read_here(), encoding="utf-8")
         if CONFIG in self.texts:
             (Path(folder) / CONFIG).write_text(self.texts[CONFIG], encoding="utf-8")
         else:
             _write(Path(folder) / CONFIG, eos_token=str(self.tokenizer.id_to_token(self.eos)))
+
+    def _as_read_here(self) -> str:
+        """`tokenizer.json` as it was, unless its usual call adds other tokens than `bos`."""
+        if self.tokenizer.encode("").ids == [i for i in (self.bos,) if i is not None]:
+            return self.texts[FILE]
+        made = tokenizers.Tokenizer.from_str(self.texts[FILE])
+        made.post_processor = None
+        if self.bos is not None:
+            made.post_processor = _begins_with(str(made.id_to_token(self.bos)), self.bos)
+        return str(made.to_str())
 
     def _ends(self, folder: Path, config: Mapping[str, Any]) -> Iterable[int]:
         named = self._id(config.get("eos_token"))
@@ -242,8 +256,20 @@ def load_tokenizer(folder: Path | str) -> Tokenizer:
     return FileTokenizer(folder)
 
 
+def _begins_with(token: str, id: int) -> processors.TemplateProcessing:
+    """What puts a token before every text, where special tokens are asked for."""
+    return processors.TemplateProcessing(
+        single=[token, "$A"], pair=[token, "$A", "$B"], special_tokens=[(token, id)]
+    )
+
+
 def _write(path: Path, **tokens: str) -> None:
-    config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "clean_up_tokenization_spaces": False,
+        "model_input_names": ["input_ids", "attention_mask"],  # older transformers would add another
+        "padding_side": "left",  # of several prompts: what is written follows their ends
+    }
     path.write_text(json.dumps({**config, **tokens}, indent=2), encoding="utf-8")
 
 

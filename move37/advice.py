@@ -185,7 +185,7 @@ def _kept(history: Sequence[Record]) -> str:
 
 
 def _invalid(history: Sequence[Record]) -> str:
-    share = max(history[-1].get("invalid", 0.0), history[-1].get("eval/error", 0.0))
+    share = max(history[-1].get("invalid", 0.0), history[-1].get("eval/invalid", 0.0))
     if not share > 0:
         return ""
     return (

@@ -153,10 +153,14 @@ def begin_with(learner: Learner, path: str, origin: Origin) -> None:
 
     with told(origin, "init"):
         try:
-            weights = Run.load(path).checkpoint_folder.load_actor()["weights"]
+            run = Run.load(path)
+            weights = run.checkpoint_folder.load_actor()["weights"]
         except UserError as error:
             raise ValueError(str(error)) from None
-        learner.load_weights(weights)
+        try:
+            learner.load_weights(weights)
+        except WRONG as error:
+            raise ValueError(f"{path}, a run of {run.config.env.id}: {in_one_line(error)}") from error
 
 
 @contextmanager

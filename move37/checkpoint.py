@@ -80,6 +80,11 @@ class CheckpointFolder:
         name = self.newest()
         if name is None:
             return None
+        if not (self.folder / name / TREE).exists() and (self.folder / name / "actor").is_dir():
+            said = (
+                "holds the weights that act, and nothing else: play and evaluate it, or begin with it (init)"
+            )
+            raise UserError(f"{self.folder / name}: {said}")
         try:
             state = load_tree(self.folder / name, self.segments)
         except ValueError as error:

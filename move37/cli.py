@@ -407,7 +407,7 @@ def export(
 ) -> None:
     """Write a trained language model as a folder that transformers opens."""
     _load(run, trust).export(folder, checkpoint)
-    print(f"wrote {folder}; in a config it is agent.model.folder={folder}")
+    print(f"wrote {folder}; in a config: agent.model={{folder: {folder}}}")
 
 
 app.command(epilog="Example: move37 perft connect_four --depth 8")(games.perft)

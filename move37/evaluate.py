@@ -38,7 +38,8 @@ def evaluate(
     `episodes`, `returns` (a list, one an episode, in the order of their seeds), `mean_length`, and `success`
     (a share, with its `success_interval`) where the environment knows it. Text tasks also give `parts` (the
     mean of each), `skills` (where there are several: by family and level `episodes`, `success`, `interval`)
-    and `samples` (see `move37.samples`). An episode counts as it stands after `LONGEST` steps.
+    and `samples` (see `move37.samples`), and `invalid`: the share of episodes whose verifier failed, which
+    are in no other number. An episode counts as it stands after `LONGEST` steps.
 
     Where a game has a slot for each agent, the number of episodes is rounded up to whole games. Where a game
     has several seats the agent holds them all (`self_play`), and returns are the first seat's.
@@ -50,18 +51,22 @@ def evaluate(
     rollout = play(episodes=episodes, group_size=together)
     order = np.argsort(rollout.ended["episode"])  # not that of finishing: so agents can be paired
     ended = {name: np.asarray(column)[order] for name, column in rollout.ended.items()}
+    invalid = np.asarray(ended["error"]) > 0 if "error" in ended else np.zeros(len(order), bool)
+    ended = {name: column[~invalid] for name, column in ended.items()}
     returns = ended["return"].astype(np.float64)
-    low, high = bootstrap_interval([returns], mean)
+    low, high = bootstrap_interval([returns], mean) if len(returns) else (np.nan, np.nan)
     out = {
-        "mean_return": float(returns.mean()),
+        "mean_return": float(returns.mean()) if len(returns) else np.nan,
         "interval": [float(low), float(high)],
         "episodes": len(returns),
-        "mean_length": float(np.mean(ended["length"])),
+        "mean_length": float(np.mean(ended["length"])) if len(returns) else np.nan,
         "returns": returns.tolist(),
     }
     if env.seats > 1:
         out["self_play"] = True
-    if "success" in ended:
+    if "error" in ended:
+        out["invalid"] = float(invalid.mean())
+    if "success" in ended and len(returns):
         out |= share("success", "success_interval", ended["success"].sum(), len(returns))
     if isinstance(env, TextBatch):
         out |= {"parts": parts_of(ended, env), "skills": skills_of(ended, env)}
@@ -71,8 +76,8 @@ def evaluate(
 
 def parts_of(ended: Mapping[str, np.ndarray], env: BatchEnv) -> dict[str, float]:
     """The mean of each part that `env` tells over episodes that ended, `success` and skills aside."""
-    names = [name for name in env.parts if name != "success" and "/" not in name]
-    return {name: float(np.mean(ended[name])) for name in names}
+    names = [name for name in env.parts if name not in ("success", "error") and "/" not in name]
+    return {name: float(np.mean(ended[name])) for name in names if len(ended[name])}
 
 
 def skills_of(ended: Mapping[str, np.ndarray], env: BatchEnv) -> dict[str, dict[str, Any]]:

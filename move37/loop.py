@@ -30,7 +30,7 @@ from rollouts.fleet import FleetError
 if TYPE_CHECKING:
     from move37.exam import Exam
 
-EVALUATED = {"length": "mean_length", "success": "success"}
+EVALUATED = {"length": "mean_length", "success": "success", "invalid": "invalid"}
 """What an evaluation gives beside returns: its name in a line of metrics, and in `evaluate`."""
 BEGUN_WITH = ("seed", "seeds", "env.id", "agent.kind")
 """What makes a run that run: no override on resume may change it."""

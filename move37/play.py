@@ -195,17 +195,25 @@ def move(duel: Duel, terminal: Terminal) -> bool:
             terminal.say(" ".join(duel.game.move_text(int(a)) for a in np.flatnonzero(duel.mask())))
         elif word:
             try:
-                duel.play(duel.game.parse_move(line))
+                duel.play(_move(duel.game, line))
                 return True
             except ValueError as error:
                 terminal.say(f"{error} (or: {', '.join(WORDS)})")
     return False
 
 
+def _move(game: Game, word: str) -> int:
+    """The action that a person typed (`ValueError` where the game has none of that name)."""
+    action = game.parse_move(word)
+    if not 0 <= action < game.actions:
+        raise ValueError(f"'{word}' is no move of {game.name}")
+    return action
+
+
 def told(duel: Duel, thought: Thought) -> str:
     """A thought as a table of the moves, the best first, and the line that would follow."""
     name = duel.game.move_text
-    value = "" if thought.value is None else f" (value {thought.value:+.2f})"
+    value = "" if thought.value is None else f" (the position's value: {round(thought.value, 2) + 0.0:+.2f})"
     lines = [f"{duel.name} would play {name(thought.best)}{value}"]
     known = [column for column in COLUMNS if column in thought.moves]
     if known:

@@ -131,7 +131,7 @@ def save_panels(path: Path, panels: Sequence[Panel]) -> None:
         _draw(axis, panel.title, panel.x_name, panel.curves, colours, styles)
         for name, points in panel.points.items():
             axis.plot(*np.asarray(points).T, "o", color=colours[name], label=name)
-        if panel.points:
+        if any(len(points) for points in panel.points.values()):
             both = np.concatenate([np.ravel(points) for points in panel.points.values()])
             axis.axline((both.min(), both.min()), slope=1, color="#999999", linewidth=1, linestyle=":")
         axis.set_ylabel(panel.y_name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -108,7 +108,7 @@ def run_study(path: str | Path, out: Path, observer: Any = None, seeds: Sequence
     for name in study.stages:
         for seed in study.seeds:
             _train(stage_config(study, name, seed, out), folder_of(out, name, seed), observer)
-    return report(study, out)
+    return report(study, out, (observer or Observer()).warn)
 
 
 def folder_of(out: Path, stage: str, seed: int) -> Path:
@@ -147,9 +147,20 @@ def _train(config: Config, folder: Path, observer: Any) -> None:
         loop.train(config, out=folder, observer=observer)
         return
     there = Run.load(folder).config
-    if there.plain() != config.plain():
+    if _here(there) != _here(config):
         raise UserError(f"{folder}: was made by another config; name another folder (--out DIR)")
     loop.resume(folder, observer=_Quiet(observer or Observer()))
+
+
+def _here(config: Config) -> dict[str, Any]:
+    """A config as plain data, the runs that it names by whole paths: however they were written."""
+    data = config.plain()
+    for key in _builds_on(data):
+        if key == "init":
+            data["init"] = str(Path(data["init"]).resolve())
+        else:
+            data["agent"]["expert"]["run"] = str(Path(data["agent"]["expert"]["run"]).resolve())
+    return data
 
 
 class _Quiet(Observer):
@@ -163,9 +174,17 @@ class _Quiet(Observer):
 # -- what it tells ---------------------------------------------------------------------------------------
 
 
-def report(study: Study, out: Path) -> dict[str, Any]:
-    """Write `study.json` and `study.png` from the metrics in `out`; what the former holds."""
+def report(study: Study, out: Path, warn: Callable[[str], None] = print) -> dict[str, Any]:
+    """Write `study.json` and `study.png` from the metrics in `out`; what the former holds.
+
+    `warn` is told of metrics that a stage does not have: they are left out.
+    """
     panels = [_panel(study, plot, out) for plot in study.plots]
+    for plot, panel in zip(study.plots, panels):
+        lines = {**{k: c.x for k, c in panel.curves.items()}, **panel.points}
+        for name, line in lines.items():
+            if not len(line):
+                warn(f"plot '{plot.title}': {name} has no {' and '.join(_metrics(plot).values())} to draw")
     told = {"stages": rows(study, out)}
     with told_of_disk(out):
         beside = out / f".{STUDY}"
@@ -218,10 +237,13 @@ def _before(study: Study, name: str) -> str:
 def _curve(study: Study, plot: Plot, stage: str, metric: str, out: Path) -> Curve:
     """Mean and range over seeds, at the points of the first."""
     lines = [_line(study, plot.x, stage, metric, seed, out) for seed in study.seeds]
+    if not all(len(x) for x, _ in lines):
+        return Curve(*np.zeros((4, 0)))
     grid = lines[0][0]
-    values = np.array([np.interp(grid, x, y, right=np.nan) for x, y in lines])
-    values = values[:, np.isfinite(values).all(axis=0)]
-    return Curve(grid[: values.shape[1]], values.mean(0), values.min(0), values.max(0))
+    values = np.array([np.interp(grid, x, y, left=np.nan, right=np.nan) for x, y in lines])
+    known = np.isfinite(values).all(axis=0)
+    grid, values = grid[known], values[:, known]
+    return Curve(grid, values.mean(0), values.min(0), values.max(0))
 
 
 def _line(study: Study, x: str, stage: str, metric: str, seed: int, out: Path) -> tuple[Array, Array]:
@@ -249,7 +271,7 @@ def _gain(study: Study, plot: Plot, stage: str, out: Path) -> Array:
     """(before, after) of each seed, `[seeds, 2]`."""
     (metric, *_) = _metrics(plot).values()
     lines = [_line(study, plot.x, stage, metric, seed, out)[1] for seed in study.seeds]
-    return np.array([(y[0], y[-1]) for y in lines])
+    return np.array([(y[0], y[-1]) for y in lines if len(y)]).reshape(-1, 2)
 
 
 def _column(records: Sequence[Record], name: str) -> Array:

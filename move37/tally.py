@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from rollouts.rollout import Rollout
 
 WINDOW = 100
@@ -16,7 +18,8 @@ WINDOW = 100
 class Tally:
     """Counts rollouts and updates; its state is plain data, so that a resumed run has the same sums.
 
-    A metric that is an int is a count: a line has the newest. Of others it has the mean over its updates.
+    A metric that is an int is a count: a line has the newest. Of one whose name ends in `_max` it has the
+    largest, of others the mean over its updates.
     """
 
     def __init__(self) -> None:
@@ -29,14 +32,21 @@ class Tally:
         """Count one update: its valid rows, the episodes that ended, its metrics."""
         self.env_steps += rollout.decisions
         self.updates += 1
-        ended = rollout.ended["return"]
-        if len(ended):
-            self.episodes += len(ended)
-            self.returns.extend(map(float, ended))
-            self.lengths.extend(map(float, rollout.ended["length"]))
+        ended = {name: np.asarray(rollout.ended[name]) for name in ("return", "length")}
+        self.episodes += len(ended["return"])
+        if "error" in rollout.ended:  # a verifier failed: that is not a wrong answer
+            judged = np.asarray(rollout.ended["error"]) == 0
+            ended = {name: column[judged] for name, column in ended.items()}
+        self.returns.extend(map(float, ended["return"]))
+        self.lengths.extend(map(float, ended["length"]))
         for name, value in metrics.items():
             total, count = self.sums.get(name, (0.0, 0))
-            self.sums[name] = (value, 1) if isinstance(value, int) else (total + float(value), count + 1)
+            if isinstance(value, int):
+                self.sums[name] = (value, 1)
+            elif name.endswith("_max"):
+                self.sums[name] = (max(total, float(value)) if count else float(value), 1)
+            else:
+                self.sums[name] = (total + float(value), count + 1)
 
     @property
     def mean_return(self) -> float:

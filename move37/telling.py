@@ -22,6 +22,10 @@ def tell_evaluation(run: Path, result: dict[str, Any], checkpoint: str) -> None:
     played = "1 episode" if result["episodes"] == 1 else f"{result['episodes']} episodes"
     steps = "1 step" if result["mean_length"] == 1 else f"{result['mean_length']:.4g} steps"
     print(f"{played} of {steps}, checkpoint {checkpoint}")
+    if result.get("invalid"):
+        print(
+            f"not judged: {result['invalid']:.1%} of the episodes, as the verifier failed; they do not count"
+        )
     if result.get("parts"):
         print("parts: " + ", ".join(f"{name} {value:.1%}" for name, value in result["parts"].items()))
     width = max(map(len, result.get("skills", {})), default=0)

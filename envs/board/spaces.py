@@ -54,7 +54,9 @@ def game_of(space: spaces.Space) -> Game:
     """The game whose observations (or states) a space holds; `ValueError` where it is no board game's."""
     state = space.spaces.get("state") if isinstance(space, spaces.Dict) else space
     if not isinstance(state, StateSpace):
-        raise ValueError(f"these observations are no board game's: {space}")
+        raise ValueError(
+            f"only board games can be played so, and this is none: its observations are {space!s:.60}"
+        )
     return state.game
 
 

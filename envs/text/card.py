@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from envs.text import NAMES, load
+from envs.text.check import best_constant
 from envs.text.deal import Entry
 from envs.text.episode import Episode, let_solve
 from envs.text.split import space_of
@@ -50,9 +51,31 @@ def card(name: str) -> str:
     ]
     for strategy in task.strategies:
         lines += [f"By `{strategy}`:", "", "```text", *example(name, task, strategy), "```", ""]
-    lines += ["| level | problems | chance | prompt | completion |", "|---|---|---|---|---|"]
+    lines += [
+        "| level | problems | chance | best constant | prompt | completion |",
+        "|---|---|---|---|---|---|",
+    ]
     lines += [row(name, task, level) for level in range(1, task.levels + 1)]
+    lines += [line for strategy in task.strategies for line in one_liners(task, strategy)]
     return "\n".join([*lines, ""])
+
+
+def one_liners(task: Task, strategy: str) -> list[str]:
+    """At which levels a strategy's steps can be the problem with its answer behind it, and no more."""
+    levels = []
+    for level in range(1, task.levels + 1):
+        rng = np.random.default_rng([SEED, level])
+        questions = [task.generate(rng, level) for _ in range(PROBLEMS)]
+        if any(task.work(q, strategy) == f"{q.prompt}{task.answer(q)}" for q in questions):
+            levels.append(str(level))
+    if not levels:
+        return []
+    which = ", ".join(levels)
+    return [
+        "",
+        f"By `{strategy}` all the work of levels {which} is one line, the problem with its answer: there",
+        "`proved` asks no more than `success` and that line.",
+    ]
 
 
 def example(name: str, task: Task, strategy: str) -> list[str]:
@@ -65,10 +88,12 @@ def row(name: str, task: Task, level: int) -> str:
     """A level: how many problems there are, how likely a guess is right, and the longest texts seen."""
     episodes = [solved(name, task, level, task.strategies[0], SEED + i) for i in range(PROBLEMS)]
     chance = float(np.mean([task.chance(e.question) for e in episodes]))
+    _, constant = best_constant(task, level)
     prompt = max(len(e.question.prompt) for e in episodes)
     completion = max(sum(map(len, e.said)) for e in episodes)
     space = space_of(task, level)
-    return f"| {level} | {'' if space is None else count(space)} | {odds(chance)} | {prompt} | {completion} |"
+    problems = "" if space is None else count(space)
+    return f"| {level} | {problems} | {odds(chance)} | {100 * constant:.1f} % | {prompt} | {completion} |"
 
 
 def solved(name: str, task: Task, level: int, strategy: str, seed: int) -> Episode:

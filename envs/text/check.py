@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,9 @@ WRONG = 20
 """Mutated answers a problem."""
 LINES = 12
 """Step lines a strategy that are mutated, at most."""
+CONSTANT = 400
+"""Problems of a level on which the best constant answer is measured."""
+SEED = 37
 HUGE = 100_000
 Judge = Callable[[str, Question], bool]
 PLAIN = (int, float, str, bool, type(None))
@@ -63,6 +67,7 @@ def check_task(
             check_wrong(case, rng, others)
             if i == 0:  # it takes as long as fifty others
                 check_garbage(case)
+        check_constant(task, level)
 
 
 class Case:
@@ -162,6 +167,7 @@ def check_question(case: Case) -> None:
         case.require(False, f"its own prompt is not understood: {error}")
     if isinstance(task, Dialogue):
         case.require(read.prompt == question.prompt, f"its prompt is understood as '{read.prompt:.80}'")
+        case.require(read.key == question.key, "its key holds what the prompt does not tell")
     else:
         case.require(read == replace(question, level=0), f"its prompt is understood as {read!r:.160}")
     chance = task.chance(question)
@@ -212,6 +218,7 @@ def check_steps(case: Case, rng: np.random.Generator) -> None:
         changed += [[*lines[: i + 1], *lines[i:]] for i in at]
         changed += [[*lines[:i], lines[i + 1], lines[i], *lines[i + 2 :]] for i in at if i + 1 < len(lines)]
         changed += [[*lines, "?"], ["?", *lines], lines * 2, ["?"], [work[: len(work) // 2]]]
+        changed += [[task.answer(question)], [f"{question.prompt}{task.answer(question)}"]]
         for steps in map("\n".join, changed):
             if not steps or case.right_steps(steps, question):
                 continue
@@ -273,6 +280,30 @@ def check_dialogue(case: Case) -> None:
         assert last.verdict is not None
         right = last.terminated and last.verdict.success and last.verdict.reward == 1
         case.require(right, f"{what} fails: {last.verdict.error}")
+
+
+def check_constant(task: Task, level: int) -> None:
+    """No answer that is always the same solves more than its share of a level."""
+    answer, share = best_constant(task, level)
+    if share <= task.constant:
+        return
+    most = max(task.constant, float(np.mean([task.chance(each) for each in measured(task, level)])) + 0.1)
+    if share > most:
+        said = f"{short(answer, 40)} solves {share:.0%} of level {level}, and {most:.0%} at most is allowed"
+        raise AssertionError(f"{task.title}: the answer {said}; see Task.constant")
+
+
+def best_constant(task: Task, level: int) -> tuple[str, float]:
+    """The most frequent of the family's own answers, and the share of `measured` that it solves."""
+    questions = measured(task, level)
+    ((answer, _),) = Counter(map(task.answer, questions)).most_common(1)
+    return answer, float(np.mean([task.check(answer, question).success for question in questions]))
+
+
+def measured(task: Task, level: int) -> list[Question]:
+    """Problems of a level, always the same ones."""
+    rng = np.random.default_rng([SEED, level])
+    return [task.generate(rng, level) for _ in range(CONSTANT)]
 
 
 # -- texts ---------------------------------------------------------------------------------------------------

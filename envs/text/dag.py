@@ -59,6 +59,7 @@ class Dag(Task):
         if not 0 <= extra <= MOST_EXTRA:
             raise OptionError("extra", f"extra must be from 0 to {MOST_EXTRA}, not {extra}")
         self.modulus, self.extra, self.shuffled = modulus, extra, shuffled
+        self.constant = max(0.2, 1.5 / modulus)  # p+p and p*2 are even, where the modulus is
 
     def generate(self, rng: np.random.Generator, level: int) -> Question:
         count = level + 1 + self.extra
@@ -69,7 +70,8 @@ class Dag(Task):
             # the letters up to the level are a chain; the extra ones hang anywhere
             one = letters[i - 1] if i <= level else letters[int(which * i)]
             two = letters[int(other * i)] if second < SECOND else str(1 + int(other * CONSTANTS))
-            found[letters[i]] = one, "+-*"[int(operator * 3)], two
+            signs = "+*" if one == two else "+-*"  # p-p is 0, whatever p is
+            found[letters[i]] = one, signs[int(operator * len(signs))], two
         order = rng.permutation(count).tolist() if self.shuffled else range(count)
         return _ask({letters[i]: found[letters[i]] for i in order}, letters[level], self.modulus, level)
 

@@ -36,17 +36,18 @@ class Size(NamedTuple):
 
     fewest: int
     most: int
-    last_start: int = 1
+    last_start: int
 
 
-LEVELS = (Size(10, 20), Size(21, 50), Size(51, 127), Size(51, 127, 873))
+LEVELS = (Size(10, 20, 30), Size(21, 50, 30), Size(51, 127, 30), Size(51, 127, 873))
 
 
 class GuessNumber(Dialogue):
     """Find a number by higher and lower.
 
-    `data` is (lowest, highest, secret). The part `consistent` is the share of guesses that could have been
-    right, as far as it was known.
+    `data` is (lowest, highest, secret). The problem, of train or of test, is the range: any of its secrets
+    may come up, so that training tells nothing about those of a test. The part `consistent` is the share of
+    guesses that could have been right, as far as it was known.
     """
 
     title = "Number guessing"
@@ -98,8 +99,9 @@ class GuessNumber(Dialogue):
         return 1 - (1 - 1 / (high - low + 1)) ** self.turns
 
     def space(self, level: int) -> float:
+        """Ranges: the secret is no part of the problem."""
         size = LEVELS[level - 1]
-        return float(sum(range(size.fewest, size.most + 1)) * size.last_start)
+        return float((size.most - size.fewest + 1) * size.last_start)
 
     def reply(self, question: Question, said: Sequence[str]) -> str | None:
         low, high, secret = question.data
@@ -141,7 +143,7 @@ class GuessNumber(Dialogue):
 
 def _ask(low: int, high: int, secret: int | None, level: int) -> Question:
     asked = _range(low, high)
-    return Question(f"{PROMPT}{asked}", (low, high, secret), f"{asked}:{secret}", level)
+    return Question(f"{PROMPT}{asked}", (low, high, secret), asked, level)
 
 
 def _range(low: int, high: int) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from string import ascii_lowercase, digits
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,13 +22,20 @@ from envs.text.parsing import whole_number
 from envs.text.task import Question, Task, Verdict
 from envs.text.words import words
 
-LEVELS = (1, 2, 4, 7)
-"""Words."""
+
+class Size(NamedTuple):
+    """How many words there are, and the count from which on counts are as one."""
+
+    words: int
+    most: int
+
+
+LEVELS = (Size(1, 2), Size(2, 3), Size(4, 4), Size(7, 6))
 _PROMPT = re.compile(r"count ([a-z]):([a-z]+(?: [a-z]+)*)", re.ASCII)
 
 
 class LetterCount(Task):
-    """Count a letter in one word or several. High counts are as frequent as the words allow."""
+    """Count a letter in one word or several. Each count below a level's `most` is as frequent."""
 
     title = "Letter counting"
     about = "count how often a letter occurs in a word or several"
@@ -35,15 +43,16 @@ class LetterCount(Task):
         "Count how often the letter named before the colon occurs in the text after it. Answer with a number."
     )
     levels = len(LEVELS)
+    constant = 0.4  # of three counts in a single word
     alphabet = ascii_lowercase + digits + " :\n"
 
     def generate(self, rng: np.random.Generator, level: int) -> Question:
-        known = words()
-        text = " ".join([known[i] for i in rng.integers(len(known), size=LEVELS[level - 1]).tolist()])
-        counts = [text.count(letter) for letter in ascii_lowercase]
-        times = sorted(set(counts))
-        count = times[rng.integers(len(times))]  # first how often: most letters do not occur at all
-        letters = [letter for letter, n in zip(ascii_lowercase, counts) if n == count]
+        known, (many, most) = words(), LEVELS[level - 1]
+        count = rng.integers(most + 1)  # first how often: most letters do not occur at all
+        letters: list[str] = []
+        while not letters:
+            text = " ".join([known[i] for i in rng.integers(len(known), size=many).tolist()])
+            letters = [letter for letter in ascii_lowercase if min(text.count(letter), most) == count]
         return _ask(letters[rng.integers(len(letters))], text, level)
 
     def understand(self, prompt: str) -> Question:
@@ -77,7 +86,7 @@ class LetterCount(Task):
         return 1 / (len(text) + 1)
 
     def space(self, level: int) -> float:
-        return float(len(ascii_lowercase) * len(words()) ** LEVELS[level - 1])
+        return float(len(ascii_lowercase) * len(words()) ** LEVELS[level - 1].words)
 
 
 def _ask(letter: str, text: str, level: int) -> Question:

@@ -23,14 +23,15 @@ The strategy "columns" works out every product and every sum, digit by digit wit
     0+2+0=2
     2868+23900=26768
 
-The answer is the last result: `26768`. A level is a pair of lengths, `SIZES`.
+The answer is the last result: `26768`. A level is a pair of lengths, `SIZES`; no factor is 0. Where the
+second number has one digit, "products" is the line `478*6=2868` alone.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from envs.text.columns import TwoNumbers, add, bounds, pairs, pick, size, times
+from envs.text.columns import TwoNumbers, add, bounds, times
 from envs.text.task import Question
 
 SIZES = ((1, 1), (2, 1), (3, 1), (2, 2), (4, 1), (3, 2), (3, 3), (4, 3), (4, 4), (5, 5))
@@ -50,7 +51,7 @@ class Multiplication(TwoNumbers):
 
     def generate(self, rng: np.random.Generator, level: int) -> Question:
         one, other = SIZES[level - 1]
-        return self.ask(pick(rng, one), pick(rng, other), level)
+        return self.ask(_pick(rng, one), _pick(rng, other), level)
 
     def result(self, a: int, b: int) -> int:
         return a * b
@@ -71,9 +72,27 @@ class Multiplication(TwoNumbers):
 
     def chance(self, question: Question) -> float:
         """Of any number from the least to the greatest product of numbers with as many digits."""
-        (least, most), (also, at_most) = (bounds(len(str(n))) for n in question.data)
+        (least, most), (also, at_most) = (_bounds(len(str(n))) for n in question.data)
         return 1 / (most * at_most - least * also + 1)
 
     def space(self, level: int) -> float:
         one, other = SIZES[level - 1]
-        return pairs(one) if one == other else float(size(one) * size(other))
+        many, others = _size(one), _size(other)
+        return float(many * (many + 1) // 2 if one == other else many * others)
+
+
+def _pick(rng: np.random.Generator, digits: int) -> int:
+    """A factor of so many digits, each as likely."""
+    return _bounds(digits)[0] + int(rng.random() * _size(digits))
+
+
+def _bounds(digits: int) -> tuple[int, int]:
+    """The least and the greatest factor of so many digits: not 0, of which nothing but 0 comes."""
+    least, most = bounds(digits)
+    return max(1, least), most
+
+
+def _size(digits: int) -> int:
+    """How many factors of so many digits there are."""
+    least, most = _bounds(digits)
+    return most - least + 1

@@ -27,7 +27,10 @@ class Question:
     data: Any
     """What the family needs to solve and check it: numbers, strings and tuples of them."""
     key: str
-    """Its canonical form: problems are told apart, and split into train and test, by it."""
+    """Its canonical form: problems are told apart, and split into train and test, by it.
+
+    It holds nothing that `understand` cannot tell from the prompt, such as the secret of a game.
+    """
     level: int
 
 
@@ -65,6 +68,8 @@ class Task(ABC):
     """Every character that occurs in prompts, steps and answers (tags left out)."""
     strategies: ClassVar[tuple[str, ...]] = ("steps",)
     """Ways of working it out beside answering directly; the first is the usual one."""
+    constant: float = 0.2
+    """The share of a level that one and the same answer may solve, or else a tenth more than by chance."""
     turns: ClassVar[int] = 1
     """How often the agent speaks in an episode at most; more than once in a `Dialogue` only."""
     stops: ClassVar[tuple[str, ...]] = ()

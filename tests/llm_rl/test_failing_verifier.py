@@ -1,15 +1,19 @@
 """A verifier that crashes or hangs in training: an invalid sample, which is counted, and no wrong answer."""
 
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import envs
 import move37
 from agents.networks import to_arrays
 from llm_rl.grpo import GRPO
+from llm_rl.solver import Solver
+from move37.evaluate import evaluate
 from tests.envs.text.toy_tasks import Double
 
 HERE = "tests.llm_rl.test_failing_verifier"
@@ -35,6 +39,15 @@ class Moody(Double):
         if not Path(self.flag).exists():
             Path(self.flag).touch()
             time.sleep(600)
+        return super().verify(completion, question)
+
+
+class Fussy(Double):
+    """Crashes on every odd number."""
+
+    def verify(self, completion, question):
+        if question.data % 2:
+            raise RuntimeError("on purpose")
         return super().verify(completion, question)
 
 
@@ -78,3 +91,31 @@ def test_what_fails_is_counted_and_teaches_nothing(tmp_path, monkeypatch):
     for name, array in after[0].items():
         np.testing.assert_array_equal(array, after[1][name], err_msg=name)
     assert any((array != before[name]).any() for name, array in after[0].items())
+
+
+def test_a_failed_verifier_is_no_wrong_answer_in_an_evaluation_nor_in_imitation(tmp_path):
+    """A solver is always right: what the verifier fails on lowers neither its success nor its return."""
+    config = {
+        "env": {"id": f"{HERE}:Fussy", "n": 16},
+        "agent": {
+            "kind": "imitation",
+            "student": {"kind": "language", "model": {"size": "XS", "context": 64}, "max_new": 16},
+            "expert": {"kind": "solver", "strategies": {"direct": 1.0}},
+            "episodes": 64,
+        },
+        "budget": {"env_steps": 256},
+        "log": {"every": 0},
+        "threads": 1,
+    }
+    run = move37.train(config, out=tmp_path / "run")
+    for line in run.metrics():
+        assert 0.2 < line["invalid"] < 0.8
+        assert line["kept"] == pytest.approx(1 - line["invalid"])
+        assert line["return"] == 1.0
+    with closing(envs.make(f"{HERE}:Fussy", 16)) as env:
+        solver = Solver(env.single_observation_space, env.single_action_space, strategies={"direct": 1.0})
+        found = evaluate(solver, env, episodes=64)
+    assert (found["success"], found["mean_return"]) == (1.0, 1.0)
+    assert found["success_interval"][1] == 1.0
+    assert 0.2 < found["invalid"] < 0.8
+    assert found["episodes"] == round(64 * (1 - found["invalid"]))

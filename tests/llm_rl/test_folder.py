@@ -1,20 +1,26 @@
 import json
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import envs
+from agents.networks import seeded
 from envs.rng import from_seeds
 from llm_rl.folder import INDEX, SETTINGS, WEIGHTS, load_folder, save_folder
 from llm_rl.generate import Generator
+from llm_rl.policy import LanguagePolicy
 from llm_rl.sampling import Sampling
 from llm_rl.tokenizer import CONFIG, FILE, CharTokenizer
 from tests.llm_rl.small_models import BASE, FAMILIES, logits_of, sequences, small
 
 torch.set_num_threads(1)
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "language.md"
 TOKENS = CharTokenizer("0123456789+=")
 PEERS = {
     "llama": ("LlamaConfig", {"tie_word_embeddings": True, "num_key_value_heads": 4}),
@@ -108,7 +114,9 @@ def test_what_is_saved_opens_in_transformers(family, tmp_path):
     np.testing.assert_allclose(logits_of(model, row), their_logits(theirs, row), atol=1e-5)
     read = AutoTokenizer.from_pretrained(tmp_path / "model")
     text = "<think>1+2=3</think><answer>3</answer>"
-    assert read(text).input_ids == TOKENS.encode(text).tolist()
+    assert read(text).input_ids == [1, *TOKENS.encode(text)]
+    assert read([text, "1"], padding=True).input_ids[1][-2:] == [1, *TOKENS.encode("1")]  # to the left
+    assert set(read(text)) == {"input_ids", "attention_mask"}
     assert read.decode([1, *TOKENS.encode(text), 2], skip_special_tokens=True) == text
     assert (read.pad_token_id, read.bos_token_id, read.eos_token_id) == (0, 1, 2)
 
@@ -125,6 +133,29 @@ def test_what_is_saved_writes_there_what_it_writes_here(tmp_path):
         assert row[:length].tolist() == tokens[:length].tolist()
     assert theirs.generation_config.do_sample
     assert not theirs.generation_config.top_k  # what is drawn there is what is drawn here
+
+
+def test_transformers_says_what_the_policy_says_as_the_page_shows(tmp_path, monkeypatch, capsys):
+    env = envs.make("text/Reversal-v0", 1)
+    spaces = env.single_observation_space, env.single_action_space
+    policy = LanguagePolicy(*spaces, model={"size": "XS", "context": 64}, max_new=16)
+    with seeded(1), torch.no_grad():
+        for weight in policy.network.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    policy.refresh()
+    save_folder(tmp_path / "reverser", policy.network, policy.tokenizer)
+    opened = LanguagePolicy(*spaces, model={"folder": str(tmp_path / "reverser")}, max_new=16)
+    for text in ("reverse:hello", "reverse:a", "3+4="):
+        ask = {"rng": from_seeds([1]), "first": np.ones(1, bool), "explore": False}
+        (said,) = policy.act((text,), **ask).actions
+        assert len(said) > 5
+        assert opened.act((text,), **ask).actions == (said,)  # it begins with one bos, not with two
+        monkeypatch.chdir(tmp_path)
+        (code,) = re.findall(r"```py\n(.*?)```", PAGE.read_text(), re.DOTALL)
+        assert "reverse:hello" in code
+        capsys.readouterr()
+        exec(code.replace("reverse:hello", text), {})
+        assert capsys.readouterr().out == said + "\n"
 
 
 # -- here --------------------------------------------------------------------------------------------------

@@ -58,6 +58,18 @@ def test_micro_batches_do_not_change_the_step(aggregation):
         np.testing.assert_allclose(parts[name], whole[name], atol=2e-6, err_msg=name)
 
 
+def test_groups_that_agree_count_in_the_means_where_they_are_not_dropped():
+    """Half of the groups agree: dropped the others' gradient is twice as large."""
+
+    def first_groups(rollout):
+        return low_ones(rollout) * (rollout.group < np.median(rollout.group[rollout.valid]))
+
+    (_, kept), (_, dropped) = (weights_after(first_groups, drop_equal=drop) for drop in (False, True))
+    assert kept["learned_from"] == 1
+    assert kept["zero_variance"] == 1 - dropped["learned_from"] == 0.5
+    assert dropped["grad_norm"] == pytest.approx(2 * kept["grad_norm"], rel=1e-4)
+
+
 def test_groups_that_agree_teach_nothing():
     learner, sampler = learner_of()
     before = to_arrays(learner.actor.network)
@@ -203,6 +215,12 @@ def test_it_learns_to_act_too():
 def test_wrong_options_are_told(options, said):
     with pytest.raises(OptionError, match=said):
         learner_of(**options)
+
+
+def test_what_does_not_fit_a_language_model_is_told_by_the_options_own_name():
+    with pytest.raises(OptionError) as error:
+        learner_of(max_new=1000)
+    assert error.value.option == "max_new"
 
 
 def test_a_policy_that_has_no_probabilities_cannot_learn_by_it():

@@ -7,6 +7,7 @@ import torch
 import envs
 from agents.options import OptionError
 from envs.rng import from_seeds
+from llm_rl.folder import save_folder
 from llm_rl.policy import LanguagePolicy
 from llm_rl.solver import Solver
 from rollouts.build import build_agent
@@ -132,5 +133,49 @@ def test_what_does_not_fit_is_told():
     env = envs.make("text/Addition-v0", 1)
     with pytest.raises(OptionError, match="model has no 'sise'"):
         LanguagePolicy(env.single_observation_space, env.single_action_space, model={"sise": "XS"})
+    with pytest.raises(OptionError, match=r"top_k must be greater than or equal to 0, not -1") as told:
+        policy_for("text/Addition-v0", top_k=-1)
+    assert told.value.option == "top_k"
+    with pytest.raises(OptionError, match=r"top_k must be a valid integer"):
+        policy_for("text/Addition-v0", top_k=1.5)
     with pytest.raises(ValueError, match="no room"):
         policy_for("text/Addition-v0").act(("1" * 200,), rng=from_seeds([1]), first=np.ones(1, bool))
+
+
+@pytest.mark.parametrize("most", [128, 1000])
+def test_what_is_written_must_leave_room_for_a_prompt(most):
+    with pytest.raises(
+        OptionError, match=rf"max_new \({most}\) must be below .* context \(128 tokens\)"
+    ) as told:
+        policy_for("text/Addition-v0", max_new=most)
+    assert told.value.option == "max_new"
+    assert policy_for("text/Addition-v0", max_new=127).sampling.max_new == 127
+
+
+def test_a_context_that_no_problem_fits_is_told_at_once():
+    with pytest.raises(
+        ValueError, match=r"problems of Sudoku have up to 90 tokens at level 1.* of 90 tokens"
+    ):
+        policy_for("text/Sudoku-v0", model={"size": "XS", "context": 90})
+    policy_for("text/Sudoku-v0", model={"size": "XS", "context": 91})
+    families = {"Addition": 1, "Sudoku": 1}
+    env = envs.make("text/Mixed-v0", 1, families=families)
+    spaces = env.single_observation_space, env.single_action_space
+    with pytest.raises(ValueError, match="problems of Sudoku have"):
+        LanguagePolicy(*spaces, model={"size": "XS", "context": 64}, max_new=12)
+
+
+@pytest.mark.parametrize("more", [{"size": "S"}, {"context": 64}, {"size": "XS", "context": 512}])
+def test_a_folder_has_its_own_size_and_context(more, tmp_path):
+    made = policy_for("text/Addition-v0")
+    save_folder(tmp_path / "m", made.network, made.tokenizer)
+    folder = {"folder": str(tmp_path / "m")}
+    name = min(more)
+    with pytest.raises(OptionError, match=rf"model\.{name} is of a fresh model, and model\.folder") as told:
+        policy_for("text/Addition-v0", model={**folder, **more})
+    assert told.value.option == f"model.{name}"
+    policy = policy_for("text/Addition-v0", model=folder)
+    env = envs.make("text/Addition-v0", 1, level=1)
+    twin = build_agent(policy.spec(), env.single_observation_space, env.single_action_space)
+    assert twin.network.options == policy.network.options
+    assert twin.network.options.context == 128

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 import tokenizers
-from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors, trainers
 
 from envs.text.parsing import TAGS
 from llm_rl.tokenizer import CONFIG, FILE, CharTokenizer, FileTokenizer, load_tokenizer
@@ -102,7 +102,8 @@ def test_what_is_saved_is_what_the_library_reads(tmp_path):
     tokenizer.save(tmp_path)
     theirs = tokenizers.Tokenizer.from_file(str(tmp_path / FILE))
     for text, row in zip(many, tokenizer.encode_batch(many)):
-        found = theirs.encode(text)
+        assert theirs.encode(text).ids == [tokenizer.bos, *row]  # as the model reads it
+        found = theirs.encode(text, add_special_tokens=False)
         assert found.ids == row.tolist()
         assert theirs.decode(found.ids) == text
     with pytest.raises(Exception, match="UNK"):
@@ -161,8 +162,39 @@ def test_a_file_of_byte_pairs(tmp_path):
     tokenizer.require("aé中", "anything")
     (tmp_path / "copy").mkdir()
     tokenizer.save(tmp_path / "copy")
-    assert load_tokenizer(tmp_path / "copy").ends == (0,)
-    assert (tmp_path / "copy" / FILE).read_text() == (tmp_path / FILE).read_text()
+    again = load_tokenizer(tmp_path / "copy")
+    assert (again.ends, again.bos) == ((0,), 1)
+    np.testing.assert_array_equal(again.encode("one and two"), tokenizer.encode("one and two"))
+
+
+def adds(begin, end):
+    """A template with these tokens around every text."""
+    named = [name for name in ("<|end|>", "<|turn|>") if name in (begin, end)]
+    single = [name for name in (begin, "$A", end) if name]
+    ids = {"<|end|>": 0, "<|turn|>": 1}
+    return processors.TemplateProcessing(
+        single=single, pair=[*single, "$B"], special_tokens=[(name, ids[name]) for name in named]
+    )
+
+
+@pytest.mark.parametrize("bos", [None, "<|turn|>"])
+@pytest.mark.parametrize(
+    "added", [(None, None), ("<|turn|>", None), (None, "<|end|>"), ("<|turn|>", "<|end|>")]
+)
+def test_the_usual_call_of_a_saved_file_gives_what_is_read_here(bos, added, tmp_path):
+    made = pieces_of_bytes(tmp_path, {"eos_token": "<|end|>", "bos_token": bos})
+    made.post_processor = adds(*added) if any(added) else processors.ByteLevel()
+    made.save(str(tmp_path / FILE))
+    tokenizer = load_tokenizer(tmp_path)
+    (tmp_path / "copy").mkdir()
+    tokenizer.save(tmp_path / "copy")
+    begin = [] if bos is None else [1]
+    theirs = tokenizers.Tokenizer.from_file(str(tmp_path / "copy" / FILE))
+    assert theirs.encode(" one and two").ids == [*begin, *tokenizer.encode(" one and two")]
+    as_it_was = (tmp_path / "copy" / FILE).read_text() == (tmp_path / FILE).read_text()
+    assert as_it_was == (added == (bos, None))
+    again = load_tokenizer(tmp_path / "copy")
+    np.testing.assert_array_equal(again.encode(" one and two"), tokenizer.encode(" one and two"))
 
 
 def test_ends_are_gathered_from_all_that_name_them(tmp_path):

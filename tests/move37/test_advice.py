@@ -82,7 +82,7 @@ def test_each_trouble_is_named_with_what_to_try(name, last, words):
         (["zero_variance"], {"zero_variance": 0.95}, ("Some", "agent.group_size")),
         (["truncated"], {"truncated": 0.99}, ("99%", "agent.max_new")),
         (["invalid"], {"invalid": 0.03}, ("3.0%", "verifier", "samples.jsonl")),
-        (["invalid"], {"eval/error": 0.01}, ("1.0%", "verifier")),
+        (["invalid"], {"eval/invalid": 0.01}, ("1.0%", "verifier")),
         (["one_answer"], {"entropy": 0.004}, ("0.004", "agent.temperature")),
         (["ratio_max"], {"ratio_max": 40.0}, ("40", "agent.lr")),
         (["approx_kl"], {"approx_kl": 0.5}, ("0.5", "agent.minibatches")),

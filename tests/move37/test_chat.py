@@ -156,7 +156,7 @@ def test_each_evaluation_leaves_samples_of_the_same_problems(run):
     assert len({same[0]["problem"] for same in by_slot}) == COUNT
     assert all(s["error"] and not s["success"] and s["reward"] < 1 for s in samples)
     metrics = run.metrics()[-1]
-    assert {"eval/parsed", "eval/error", "eval/proved"} <= metrics.keys()
+    assert {"eval/parsed", "eval/invalid", "eval/proved"} <= metrics.keys()
 
 
 def test_samples_are_on_tensorboard_as_text(run):
@@ -207,7 +207,7 @@ def test_an_evaluation_tells_each_skill_with_its_interval(capsys):
     tell_evaluation(Path("runs/x"), found, "last")
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("runs/x: success 100.0% [91.2%, 100.0%], mean return 1 ")
-    assert said[2].startswith("parts: parsed 100.0%, error 0.0%, ")
+    assert said[2].startswith("parts: parsed 100.0%, steps 0.0%, ")
     assert [line.split()[0] for line in said[3:]] == ["Sorting-1", "Sorting-2", "GuessNumber-1"]
 
 

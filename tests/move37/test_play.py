@@ -228,7 +228,7 @@ def test_a_hint_says_what_the_opponent_thinks():
     visits[[8, 3, 5]], q[[8, 3, 5]] = (1200, 300, 20), (0.5, -0.25, 0.125)
     game = duel(8, 3, visits=visits, q=q, value=np.float32(0.4))
     said = talk(game, "hint", "quit").splitlines()
-    at = said.index("it would play c1 (value +0.40)")
+    at = said.index("it would play c1 (the position's value: +0.40)")
     assert [line.split() for line in said[at + 1 : at + 5]] == [
         ["move", "visits", "value"],
         ["c1", "1,200", "+0.50"],

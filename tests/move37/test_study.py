@@ -12,6 +12,7 @@ import yaml
 
 from move37.errors import UserError
 from move37.logs import METRICS, read_metrics
+from move37.observer import Observer
 from move37.study import load_study, run_study, stage_data
 
 STUDIES = Path(__file__).parents[2] / "configs" / "studies"
@@ -132,6 +133,31 @@ def test_a_line_goes_on_where_the_stage_before_it_ended(tmp_path):
     lr, _ = _line(study, "env_steps", "on", "grad_norm", 0, out)
     assert lr[1] > 128
     assert x[-1] == 128 + 96
+
+
+def test_a_metric_that_a_stage_does_not_have_is_told_and_left_out(tmp_path):
+    class Hears(Observer):
+        heard: list[str] = []  # noqa: RUF012
+
+        def warn(self, text):
+            self.heard.append(text)
+
+    plots = [
+        {"title": "none", "y": "eval/sucess", "stages": ["on"]},
+        {"title": "no gain", "kind": "gain", "y": "eval/sucess"},
+        STUDY["plots"][0],
+    ]
+    run_study(write(tmp_path, seeds=[0], plots=plots), tmp_path / "out", Hears())
+    assert (tmp_path / "out" / "study.png").is_file()
+    assert "plot 'none': on has no eval/sucess to draw" in Hears.heard
+    assert "plot 'no gain': on has no eval/sucess to draw" in Hears.heard
+
+
+def test_a_study_goes_on_however_its_folder_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = write(tmp_path, seeds=[0])
+    told = run_study(file, Path("out"))
+    assert run_study(file, tmp_path / "out") == told
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
+from move37.errors import UserError
+from move37.moments import find
 from move37.run import Run
 
 TRAINED = Path(__file__).resolve().parents[2] / "configs" / "trained" / "connect_four"
@@ -15,3 +19,11 @@ def test_the_shipped_network_seldom_loses_value():
 
 def test_it_is_small():
     assert sum(path.stat().st_size for path in TRAINED.rglob("*") if path.is_file()) < 5e6
+
+
+def test_what_it_lacks_is_told_and_nobody_is_advised_to_remove_it():
+    run = Run.load(TRAINED)
+    for ask in (lambda: find(run), run.checkpoint_folder.load):
+        with pytest.raises(UserError, match="holds the weights that act, and nothing else") as told:
+            ask()
+        assert "remove" not in str(told.value)

@@ -14,6 +14,8 @@ from envs.text.calculator import LARGEST, LEVELS, operations
 from envs.text.check import check_task
 from envs.text.expressions import parse
 from envs.text.parsing import write
+from envs.text.split import SPLITS, check_split
+from envs.text.split import draw as deal_one
 from envs.text.task import DIRECT
 
 NAMES = ("GuessNumber", "Calculator")
@@ -49,7 +51,7 @@ def secret(low, high, number):
     task = load("GuessNumber")
     question = task.understand(f"guess:{low}-{high}")
     assert question.data == (low, high, None)
-    return task, type(question)(question.prompt, (low, high, number), f"{low}-{high}:{number}", 1)
+    return task, type(question)(question.prompt, (low, high, number), f"{low}-{high}", 1)
 
 
 def test_a_guess_is_answered_by_where_the_secret_is():
@@ -143,11 +145,32 @@ def test_chance_of_a_guess_is_the_share_of_all_ways_to_guess():
         assert task.chance(question) == pytest.approx(found / len(ways), abs=1e-12)
 
 
-def test_every_problem_of_the_smallest_level_of_guessing_is_counted():
+def test_every_range_of_the_smallest_level_of_guessing_is_counted():
     task = load("GuessNumber")
     rng = np.random.default_rng(0)
     keys = {task.generate(rng, 1).key for _ in range(5000)}
-    assert len(keys) == task.space(1) == sum(range(10, 21))
+    assert len(keys) == task.space(1) == 11 * 30
+
+
+@pytest.mark.parametrize("level", range(1, 5))
+def test_no_range_of_the_test_occurs_in_train(level):
+    task, rng = load("GuessNumber"), np.random.default_rng(0)
+    check_split(task, "GuessNumber", level, "test")
+    train, test = (
+        {deal_one(task, "GuessNumber", rng, level, split).prompt for _ in range(1000)} for split in SPLITS
+    )
+    assert len(test) > 20
+    assert not train & test
+
+
+def test_any_secret_of_a_range_may_come_up_in_a_test():
+    task, rng, secrets = load("GuessNumber"), np.random.default_rng(0), {}
+    for _ in range(6000):
+        low, high, number = deal_one(task, "GuessNumber", rng, 1, "test").data
+        secrets.setdefault((low, high), set()).add(number)
+    narrow = {each: found for each, found in secrets.items() if each[1] - each[0] == 9}
+    assert len(narrow) > 1
+    assert all(found == {*range(low, high + 1)} for (low, high), found in narrow.items())
 
 
 @pytest.mark.parametrize("prompt", ["guess:9-3", "guess:1", "guess:01-5", "guess:-1-5", "1-9", "guess:1-9 "])

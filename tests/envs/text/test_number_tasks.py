@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from envs.options import OptionError
-from envs.text import load
+from envs.text import card, load
 from envs.text.check import check_task
 from envs.text.columns import bounds, size
+from envs.text.parsing import write
 from envs.text.task import DIRECT
 
 SIMPLE = ("Addition", "Subtraction", "Multiplication", "ChainSum", "Modular")
@@ -101,6 +102,43 @@ def test_the_products_of_a_multiplication_lead_to_the_answer():
             assert long == []
 
 
+def test_no_factor_is_nothing():
+    task = load("Multiplication")
+    for level in range(1, task.levels + 1):
+        assert all(min(q.data) > 0 for q in draw(task, level, 300))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "worth"),
+    [("7*8=", 1), ("50*1=", 1), ("50*10=", 1 / 3), ("50*11=", 1 / 3), ("1*11=", 1 / 3), ("100*100=", 1 / 5)],
+)
+def test_a_product_said_again_is_no_work_unless_it_is_all_of_it(prompt, worth):
+    """All of it where the second number has one digit, which the card says."""
+    task = load("Multiplication")
+    question = task.understand(prompt)
+    answer = task.answer(question)
+    parts = task.verify(write(answer, f"{prompt}{answer}"), question).parts
+    assert parts["proved"] == (worth == 1)
+    assert parts["steps"] in (0, pytest.approx(worth))
+
+
+def test_a_card_says_where_a_product_said_again_is_all_the_work():
+    (said,) = card.one_liners(load("Multiplication"), "products")[1:2]
+    assert said.startswith("By `products` all the work of levels 1, 2, 3, 5 is one line")
+    assert card.one_liners(load("Multiplication"), "columns") == []
+
+
+def test_a_letter_less_itself_is_not_asked_for():
+    """It would be 0, whatever the letter is."""
+    task, seen = load("Dag"), 0
+    for level in (1, 2, 12):
+        for question in draw(task, level, 300):
+            for _, one, operator, two in question.data[0]:
+                assert not (one and one == two and operator == "-")
+                seen += one == two != ""
+    assert seen > 100
+
+
 def test_each_line_of_a_chain_goes_on_from_the_last():
     task = load("ChainSum")
     for level in range(1, task.levels + 1):
@@ -144,7 +182,7 @@ def test_numbers_have_the_digits_of_their_level(name):
 
 @pytest.mark.parametrize(
     ("name", "level", "exact"),
-    [("Addition", 1, 55), ("Subtraction", 1, 55), ("Multiplication", 1, 55), ("Multiplication", 2, 900)],
+    [("Addition", 1, 55), ("Subtraction", 1, 55), ("Multiplication", 1, 45), ("Multiplication", 2, 810)],
 )
 def test_the_space_is_what_is_found_by_drawing_for_long(name, level, exact):
     task = load(name)
@@ -170,7 +208,7 @@ def test_the_chance_is_one_of_all_numbers_between_the_least_and_the_greatest_ans
         "Subtraction": [a - b for a in numbers for b in numbers if a >= b],
     }
     if level == 1:
-        answers["Multiplication"] = [a * b for a in numbers for b in numbers]
+        answers["Multiplication"] = [a * b for a in numbers for b in numbers if a * b]
         several = [a + s * b + t * c for a in numbers for b in numbers for c in numbers for s, t in SIGNS]
         answers["ChainSum"] = several
     for name, values in answers.items():

@@ -13,6 +13,7 @@ import yaml
 import envs
 from envs.text import NAMES, card, load
 from envs.text.batch import TextBatch
+from envs.text.check import best_constant
 from envs.text.env import TextEnv
 from envs.text.episode import PARTS
 from envs.text.task import DIRECT
@@ -61,6 +62,22 @@ def test_cards_are_written_into_a_page(tmp_path, monkeypatch, capsys):
         "7·10²¹",
     ]
     assert [card.odds(x) for x in (1 / 19, 0)] == ["1 in 19", "0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "most"),
+    [
+        ("Parity", 5, 56),
+        ("Multiplication", 1, 7),
+        ("LetterCount", 1, 40),
+        ("LetterCount", 4, 19),
+        ("Dag", 1, 9),
+    ],
+)
+def test_a_card_says_what_a_constant_answer_solves(name, level, most):
+    *_, constant, _, _ = card.row(name, load(name), level).strip("| ").split(" | ")
+    assert constant == f"{100 * best_constant(load(name), level)[1]:.1f} %"
+    assert 0 < float(constant.removesuffix(" %")) < most
 
 
 def test_the_table_of_options_is_the_signature():

@@ -101,7 +101,7 @@ class Guess(Dialogue):
 
     def generate(self, rng, level):
         hidden = int(rng.integers(10))
-        return Question("guess", hidden, f"guess {hidden}", level)
+        return Question("guess", hidden, "guess", level)
 
     def understand(self, prompt):
         if prompt != "guess":
@@ -205,6 +205,23 @@ class Moody(Double):
         return self.ask(int(rng.integers(50)) + Moody.count % 2, level)
 
 
+class AlwaysOne(Double):
+    def generate(self, rng, level):
+        return self.ask(max(50, int(rng.integers(100))), level)
+
+
+class Leaks(Guess):
+    def generate(self, rng, level):
+        question = super().generate(rng, level)
+        return Question(question.prompt, question.data, f"guess {question.data}", level)
+
+
+class Restates(Double):
+    def check_steps(self, steps, question):
+        said = f"double {question.data}{2 * question.data}"
+        return 1.0 if steps == said else super().check_steps(steps, question)
+
+
 class Lucky(Double):
     def chance(self, question):
         return 1.5
@@ -292,6 +309,9 @@ FLAWS = {
     AnyOrder: "are all taken as right",
     MoreStepsAreFine: "are all taken as right|are worth",
     Moody: "the same generator makes another problem",
+    AlwaysOne: "the answer '100' solves 5\\d% of level 1, and 20% at most is allowed",
+    Leaks: "its key holds what the prompt does not tell",
+    Restates: "are all taken as right",
     Lucky: "chance is 1.5",
     Strange: "which the alphabet lacks",
     Misread: "another text is understood",
