@@ -33,7 +33,7 @@ from benchmarks.report import Row, main
 from llm_rl.folder import save_folder
 from llm_rl.grpo import GRPO
 from llm_rl.model import LanguageModel, ModelOptions
-from llm_rl.tokenizer import BOS, CharTokenizer
+from llm_rl.tokenizer import CharTokenizer
 from rollouts.reward import Reward
 from rollouts.rollout import Rollout
 from rollouts.sampler import Sampler
@@ -213,9 +213,9 @@ class _Watch:
 
 
 def prompts() -> list[str]:
-    """As many problems as a step has, with the token at the beginning."""
+    """As many problems as a step has; each tokenizer puts the token at the beginning."""
     env = envs.make("text/ChainSum-v0", n=PROBLEMS, seed=1, level=LEVEL)
-    return [BOS + text for text in env.reset(seed=1)[0]]
+    return list(env.reset(seed=1)[0])
 
 
 def bare_update(folder: Path, precision: Precision) -> Step:

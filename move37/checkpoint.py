@@ -80,7 +80,7 @@ class CheckpointFolder:
         name = self.newest()
         if name is None:
             return None
-        if not (self.folder / name / TREE).exists() and (self.folder / name / "actor").is_dir():
+        if [path.name for path in (self.folder / name).iterdir()] == ["actor"]:
             said = (
                 "holds the weights that act, and nothing else: play and evaluate it, or begin with it (init)"
             )

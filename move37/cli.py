@@ -380,7 +380,7 @@ def study(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Train the stages of a study, or what is left of them, and draw what they tell."""
+    """Train the stages of a study, and draw what they tell."""
     from move37.dashboard import choose_observer
     from move37.errors import UserError
     from move37.study import FIGURE, run_study
@@ -403,10 +403,14 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to.")],
     checkpoint: Checkpoint = "last",
     trust: Trust = False,
+    json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Write a trained language model as a folder that transformers opens."""
+    """Write a language model as transformers reads it."""
     _load(run, trust).export(folder, checkpoint)
+    if json:
+        print_json({"run": run, "checkpoint": checkpoint, "folder": folder})
+        return
     print(f"wrote {folder}; in a config: agent.model={{folder: {folder}}}")
 
 

@@ -55,7 +55,7 @@ def game_of(space: spaces.Space) -> Game:
     state = space.spaces.get("state") if isinstance(space, spaces.Dict) else space
     if not isinstance(state, StateSpace):
         raise ValueError(
-            f"only board games can be played so, and this is none: its observations are {space!s:.60}"
+            f"only board games can be played so, and these observations are no board game's: {space!s:.60}"
         )
     return state.game
 

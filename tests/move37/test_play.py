@@ -431,7 +431,11 @@ def test_a_match_says_where_there_are_no_more_openings(run, capsys):
 
 def test_ctrl_c_stops_a_long_kernel(tmp_path):
     arguments = ["-m", "move37", "perft", "othello", "--depth", "14"]
-    started = subprocess.Popen([sys.executable, *arguments], stderr=subprocess.PIPE, text=True)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # else a background job ignores it
+    try:
+        started = subprocess.Popen([sys.executable, *arguments], stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
     try:
         with pytest.raises(subprocess.TimeoutExpired):
             started.wait(20)  # it counts by now, and would for hours
