@@ -303,10 +303,10 @@ def path_to(words, state):
 
 
 @pytest.mark.slow
-def test_it_is_at_least_as_strong_as_openspiels():
+def test_it_is_as_strong_as_openspiels():
     pytest.importorskip("pyspiel")
     env = envs.make("board/ConnectFour-v0", 100, random_plies=3)
     ours = UCT(env.single_observation_space, env.single_action_space, simulations=400, c=2.0)
     match = play_match(env, ours, OpenSpiel(400, 2.0), pairs=100)
-    _, high = match.interval
-    assert high > 0.5
+    low, high = match.interval
+    assert low < 0.5 < high
