@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.board.game import OPEN, Game, legal, observe, outcome, play, start, to_play, value_of
+from envs.board.game import DRAW, OPEN, Game, legal, observe, outcome, play, start, to_play, value_of
 from envs.kernels import kernel
 from envs.rng import next_below
 
@@ -69,13 +69,13 @@ def first_illegal(masks, actions, where):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def step_all(code, states, masks, actions, where, rewards, seat_rewards, ends):  # type: ignore[no-untyped-def]
+def step_all(code, states, masks, actions, where, rewards, seat_rewards, outcomes, ended):  # type: ignore[no-untyped-def]
     """Play a legal action in each slot of `where`; how many games ended.
 
-    Writes `masks` there and, where a game ended, the mover's reward, those of both seats `[n, 2]`, and the
-    outcome in `ends` `[n]`; these are zeros before.
+    Writes `masks` there and, where a game ended, the mover's reward `[n]`, both seats' `[n, 2]`, which
+    outcome it was `[3, n]` and that it `ended` `[n]`; these are zeros before.
     """
-    ended = 0
+    count = 0
     for i in range(len(states)):
         if where[i]:
             mover = to_play(states[i])
@@ -83,10 +83,10 @@ def step_all(code, states, masks, actions, where, rewards, seat_rewards, ends): 
             legal(code, states[i], masks[i])
             end = outcome(states[i])
             if end != OPEN:
-                rewards[i], ends[i] = value_of(end, mover), end
+                rewards[i], outcomes[end - DRAW, i], ended[i] = value_of(end, mover), 1, True
                 seat_rewards[i, 0], seat_rewards[i, 1] = value_of(end, 0), value_of(end, 1)
-                ended += 1
-    return ended
+                count += 1
+    return count
 
 
 @kernel

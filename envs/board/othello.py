@@ -4,8 +4,9 @@ Who can place nothing passes, and must not pass otherwise. The game is over as s
 board is full, one has no disc left, or nobody can use the cells that are left. Row 1 is on top, as in print,
 and the first player is black (`x`).
 
-    bit of a cell, in word 1 (the first player's discs) and word 2 (the second's), is the cell's number and
-    the action that places there; the last action, `size · size`, is a pass
+    bit of a cell, in word 1 (the first player's discs), word 2 (the second's) and word 3 (where who is to
+    move can place), is the cell's number and the action that places there; the last action, `size · size`,
+    is a pass
 
       a  b  c  d  e  f  g  h
      0  1  2  3  4  5  6  7    1
@@ -42,7 +43,7 @@ from envs.kernels import kernel
 from envs.options import OptionError
 from envs.rng import next_below
 
-WORDS = 3
+WORDS = 4
 SIZES = (4, 6, 8)  # a set of cells is one word
 PASS = "pass"
 
@@ -99,10 +100,8 @@ def turned(disc, mine, theirs, rules):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def result(first, second, rules):  # type: ignore[no-untyped-def]
-    """OPEN while either can place, else the outcome by counting discs."""
-    if placements(first, second, rules) or placements(second, first, rules):
-        return OPEN
+def result(first, second):  # type: ignore[no-untyped-def]
+    """The outcome by counting discs."""
     ahead = count(first) - count(second)
     return DRAW if ahead == 0 else FIRST_WON if ahead > 0 else SECOND_WON
 
@@ -115,16 +114,16 @@ def start(state, rules):  # type: ignore[no-untyped-def]
     state[0] = 0
     state[1] = (TWO + (ONE << np.uint64(size))) << corner
     state[2] = (ONE + (TWO << np.uint64(size))) << corner
+    state[3] = placements(state[1], state[2], rules)
 
 
 @kernel
 def legal(state, rules, mask):  # type: ignore[no-untyped-def]
     """See `SIGNATURES`."""
-    seat, cells = to_play(state), rules[0] * rules[0]
+    places, cells = state[3], rules[0] * rules[0]
     if outcome(state) != OPEN:
         mask[:] = False
         return 0
-    places = placements(state[1 + seat], state[2 - seat], rules)
     for cell in range(cells):
         mask[cell] = (places >> np.uint64(cell)) & ONE
     mask[cells] = places == 0
@@ -136,13 +135,15 @@ def play(state, rules, action):  # type: ignore[no-untyped-def]
     """See `SIGNATURES`."""
     seat = to_play(state)
     pass_turn(state)
-    if action == rules[0] * rules[0]:
-        return
     mine, theirs = state[1 + seat], state[2 - seat]
-    disc = ONE << np.uint64(action)
-    flips = turned(disc, mine, theirs, rules)
-    state[1 + seat], state[2 - seat] = mine | disc | flips, theirs ^ flips
-    finish(state, result(state[1], state[2], rules))
+    if action != rules[0] * rules[0]:
+        disc = ONE << np.uint64(action)
+        flips = turned(disc, mine, theirs, rules)
+        mine, theirs = mine | disc | flips, theirs ^ flips
+        state[1 + seat], state[2 - seat] = mine, theirs
+    state[3] = placements(theirs, mine, rules)
+    if state[3] == 0 and placements(mine, theirs, rules) == 0:
+        finish(state, result(state[1], state[2]))
 
 
 @kernel
@@ -171,7 +172,7 @@ def playout(state, rules, rng, i):  # type: ignore[no-untyped-def]
             flips = turned(disc, mine, theirs, rules)
             mine, theirs, passes = mine | disc | flips, theirs ^ flips, 0
         seat, mine, theirs = 1 - seat, theirs, mine
-    return result(mine, theirs, rules) if seat == 0 else result(theirs, mine, rules)
+    return result(mine, theirs) if seat == 0 else result(theirs, mine)
 
 
 def make(size: int = 8) -> Game:
@@ -259,7 +260,12 @@ def flaw(state: np.ndarray, size: int) -> str:
         return f"{placed} discs placed in {ply(state)} plies"
     if to_play(state) != ply(state) % 2:
         return "it is the other player's turn"
-    expected = result(state[1], state[2], np.array(numbers(size), np.int64))
+    rules = np.array(numbers(size), np.int64)
+    own, other = state[1 + to_play(state)], state[2 - to_play(state)]
+    places = placements(own, other, rules)
+    expected = OPEN if places or placements(other, own, rules) else result(state[1], state[2])
     if outcome(state) != expected:
         return f"its outcome is '{OUTCOMES[outcome(state)]}', but the board says '{OUTCOMES[expected]}'"
+    if state[3] != places:
+        return "it names other cells to place a disc than the board has"
     return ""

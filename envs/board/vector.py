@@ -15,7 +15,7 @@ from gymnasium.vector.utils import batch_space
 
 from envs.base import Array, BatchEnv, State, slot_seeds
 from envs.board import batch, creator_of, load, name_of
-from envs.board.game import DRAW, OPEN, Game, outcome
+from envs.board.game import OPEN, Game, outcome
 from envs.board.moves import check_saved, illegal, over_there, position_of
 from envs.board.render import FPS, MODES, render
 from envs.board.spaces import observation_space
@@ -121,14 +121,10 @@ class Board(BatchEnv):
         n = self.num_envs
         actions, where = self._check(actions, self._all if where is None else where)
         rewards, seat_rewards = np.zeros(n, np.float32), np.zeros((n, 2), np.float32)
-        ends = np.zeros(n, np.int64)
-        rules = self.game.code, self._states, self._masks
-        ended = batch.step_all(*rules, actions, where, rewards, seat_rewards, ends)
-        terminated = ends != OPEN
-        info = {
-            "seat_rewards": seat_rewards,
-            "parts": {name: (ends == k).astype(np.float32) for k, name in enumerate(self.parts, DRAW)},
-        }
+        outcomes, terminated = np.zeros((len(self.parts), n), np.float32), np.zeros(n, bool)
+        rules, told = (self.game.code, self._states, self._masks), (rewards, seat_rewards, outcomes)
+        ended = batch.step_all(*rules, actions, where, *told, terminated)
+        info: dict[str, Any] = {"seat_rewards": seat_rewards, "parts": dict(zip(self.parts, outcomes))}
         if ended:
             info |= {"final_obs": self._observe(terminated), "_final_obs": terminated.copy()}
             self._begin(terminated)

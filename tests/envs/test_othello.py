@@ -181,7 +181,7 @@ def test_symmetric(size):
     game = load("othello", {"size": size})
     first = np.repeat(game.new(), 8, axis=0)
     for image, cell_map in zip(first, game.cell_maps, strict=True):
-        for word in (1, 2):
+        for word in (1, 2, 3):
             bits = int(first[0, word])  # the first symmetry changes nothing
             image[word] = sum((bits >> int(cell) & 1) << k for k, cell in enumerate(cell_map))
     assert_symmetric(game, games=5, seed=5, first=first)
@@ -241,10 +241,16 @@ TURN = 1 << 16
     ],
 )
 def test_impossible_positions(header, first, second, flaw):
-    state = np.array([header, first, second], np.uint64)
+    state = np.array([header, first, second, 0], np.uint64)
     assert flaw in GAME.flaw(state)
     with pytest.raises(ValueError, match="slot 0 holds no position of othello"):
         GAME.check(state[None])
+
+
+def test_the_cells_to_place_are_those_of_the_board():
+    for state in random_states(GAME, games=3, seed=7):
+        state[3] ^= np.uint64(1 << 20)
+        assert "other cells to place" in GAME.flaw(state)
 
 
 def test_discs_outside_a_smaller_board():
