@@ -161,7 +161,7 @@ class Search:
         new = trees.nodes["size"][:, ROOT] == 0
         trees.states[:, ROOT] = states
         self._rounds(trees, rng, work, new)  # which adds the roots
-        prior = _by_action(trees, trees.edges["prior"][:, ROOT])
+        prior = _by_action(trees)(trees.edges["prior"][:, ROOT])
         self._add_noise(trees, rng, work, np.broadcast_to(noisy, count), simulations)
         self._rounds(trees, rng, work, simulations)
         self.simulated += int(work.done.sum())
@@ -233,18 +233,19 @@ class Search:
     def _read(self, trees: Trees, work: Round, prior: np.ndarray) -> Found:
         """What was found at the roots."""
         root, edges = trees.nodes[:, ROOT], trees.edges[:, ROOT]
-        legal = _by_action(trees, np.ones(edges.shape, bool))
-        visits, proven = _by_action(trees, edges["visits"]), _by_action(trees, edges["proven"])
+        by_action = _by_action(trees)
+        legal = by_action(np.ones(edges.shape, bool))
+        visits, proven = by_action(edges["visits"]), by_action(edges["proven"])
         known = root["proven"][:, None] != UNKNOWN
         mean = root["total"] / np.maximum(root["visits"], 1)
         value = np.where(known[:, 0], root["proven"] - DRAWN, mean).astype(np.float32)
-        total = _by_action(trees, edges["value"])
+        total = by_action(edges["value"])
         q = np.divide(total, visits, out=value[:, None] * legal, where=visits > 0, dtype=np.float32)
         shares, rank = visits.astype(np.float32), q
         if self.settings.rule == GUMBEL:
             scores, improved = work.scores, np.zeros_like(work.scores)
             improve_roots(trees, self.settings, scores, improved)
-            shares, rank = _by_action(trees, improved), _by_action(trees, scores + work.gumbels)
+            shares, rank = by_action(improved), by_action(scores + work.gumbels)
         fit = legal & np.where(known, proven == root["proven"][:, None], proven != LOST)
         best = _greatest(fit, visits, rank, prior)
         shares = shares * fit
@@ -263,12 +264,17 @@ class Search:
         )
 
 
-def _by_action(trees: Trees, of_edges: np.ndarray) -> np.ndarray:
-    """Numbers of the roots' edges, `[B, A]`, by action; 0 for illegal ones."""
-    out = np.zeros_like(of_edges)
-    b, k = np.nonzero(np.arange(out.shape[1]) < trees.nodes["count"][:, ROOT, None])
-    out[b, trees.edges["action"][b, ROOT, k]] = of_edges[b, k]
-    return out
+def _by_action(trees: Trees) -> Callable[[np.ndarray], np.ndarray]:
+    """What puts numbers of the roots' edges, `[B, A]`, in the order of actions; illegal ones get 0."""
+    b, k = np.nonzero(np.arange(trees.edges.shape[2]) < trees.nodes["count"][:, ROOT, None])
+    actions = trees.edges["action"][b, ROOT, k]
+
+    def ordered(of_edges: np.ndarray) -> np.ndarray:
+        out = np.zeros_like(of_edges)
+        out[b, actions] = of_edges[b, k]
+        return out
+
+    return ordered
 
 
 def _greatest(among: np.ndarray, *keys: np.ndarray) -> np.ndarray:

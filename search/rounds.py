@@ -10,7 +10,7 @@ from numba import prange
 from envs.board.game import observe
 from envs.kernels import kernel
 from search.cache import look_up
-from search.rules import choose, improved_scores, softmax
+from search.rules import choose, improved_policy, improved_scores
 from search.tree import NONE, ROOT, UNKNOWN, Tree, add_node, back_up, lean_kernel, set_evaluation
 
 CACHED, ASKED = -1, 0
@@ -163,9 +163,6 @@ def improve_roots(trees, settings, scores, policy):  # type: ignore[no-untyped-d
     """Gumbel's scores of the roots' edges, and the improved policy; both are float32 `[B, A]`, by edge."""
     for b in range(len(scores)):
         tree = tree_of(trees, b)
-        count = tree.nodes[ROOT].count
-        if count:
+        if tree.nodes[ROOT].count:
             improved_scores(tree, ROOT, settings, scores[b])
-            for k in range(count):
-                policy[b, k] = scores[b, k]
-            softmax(policy[b], count)
+            improved_policy(tree, ROOT, settings, policy[b])

@@ -82,59 +82,68 @@ def puct_scores(tree, index, settings, scores):  # type: ignore[no-untyped-def]
 
 
 @lean_kernel
-def improved_scores(tree, index, settings, scores):  # type: ignore[no-untyped-def]
-    """Write logits + σ(completed Q) of every edge into `scores` (sections 3 and 4, and appendix D).
+def completed_scores(tree, index, settings, scores):  # type: ignore[no-untyped-def]
+    """Write σ(completed Q) of every edge into `scores`, and return the highest (section 4, and appendix D).
 
     Moves without a visit get the mixed value: the node's own evaluation, weighed against the prior-weighted
     mean of the moves that have some.
     """
     node = tree.nodes[index]
     visits, most, tried, weighted = 0, 0, np.float32(0.0), np.float32(0.0)
+    low, high = np.float32(np.inf), np.float32(-np.inf)
     for k in range(node.count):
         edge = tree.edges[index, k]
-        visits, most = visits + edge.visits, max(most, edge.visits)
         if edge.visits:
-            prior = max(edge.prior, LEAST_PRIOR)
-            tried += prior
-            weighted += prior * edge_q(edge, np.float32(0.0))
+            prior, q = max(edge.prior, LEAST_PRIOR), edge.value / np.float32(edge.visits)
+            visits, most = visits + edge.visits, max(most, edge.visits)
+            tried, weighted = tried + prior, weighted + prior * q
+            low, high, scores[k] = min(low, q), max(high, q), q
     mixed = node.value
     if visits:
         mixed = (mixed + np.float32(visits) * (weighted / tried)) / np.float32(visits + 1)
-    low, high = mixed, mixed
-    if node.count == len(scores):  # illegal moves count as moves without a visit, as in mctx
-        low, high = np.float32(np.inf), np.float32(-np.inf)
+    all_tried = True
     for k in range(node.count):
-        scores[k] = edge_q(tree.edges[index, k], mixed)
-        low, high = min(low, scores[k]), max(high, scores[k])
+        if tree.edges[index, k].visits == 0:
+            scores[k], all_tried = mixed, False
+    if not all_tried or node.count < len(scores):  # illegal moves count as moves without a visit, as in mctx
+        low, high = min(low, mixed), max(high, mixed)
     scale, shift = settings.value_scale * (settings.visit_offset + np.float32(most)), np.float32(0.0)
     if settings.rescale:
         scale, shift = scale / max(high - low, LEAST_RANGE), low
     for k in range(node.count):
-        scores[k] = scale * (scores[k] - shift) + math.log(max(tree.edges[index, k].prior, LEAST_PRIOR))
+        scores[k] = scale * (scores[k] - shift)
+    return scale * (high - shift)
 
 
 @lean_kernel
-def softmax(scores, count):  # type: ignore[no-untyped-def]
-    """`scores[:count]` as probabilities, in place."""
-    highest, total = scores[0], np.float32(0.0)
-    for k in range(count):
-        highest = max(highest, scores[k])
-    for k in range(count):
-        scores[k] = math.exp(scores[k] - highest)
-        total += scores[k]
-    for k in range(count):
-        scores[k] /= total
+def improved_scores(tree, index, settings, scores):  # type: ignore[no-untyped-def]
+    """Write logits + σ(completed Q) of every edge into `scores` (section 3)."""
+    completed_scores(tree, index, settings, scores)
+    for k in range(tree.nodes[index].count):
+        scores[k] += math.log(max(tree.edges[index, k].prior, LEAST_PRIOR))
+
+
+@lean_kernel
+def improved_policy(tree, index, settings, policy):  # type: ignore[no-untyped-def]
+    """Write softmax(logits + σ(completed Q)) of every edge into `policy` (section 4)."""
+    highest, total = completed_scores(tree, index, settings, policy), np.float32(0.0)
+    for k in range(tree.nodes[index].count):
+        prior = max(tree.edges[index, k].prior, LEAST_PRIOR)
+        policy[k] = prior * math.exp(policy[k] - highest)
+        total += policy[k]
+    share = np.float32(1.0) / total
+    for k in range(tree.nodes[index].count):
+        policy[k] *= share
 
 
 @lean_kernel
 def gumbel_scores(tree, index, settings, scores):  # type: ignore[no-untyped-def]
     """Below the root: what the improved policy would have, less what it has had (section 5, eq. 14)."""
-    node = tree.nodes[index]
-    improved_scores(tree, index, settings, scores)
-    softmax(scores, node.count)
-    for k in range(node.count):
+    improved_policy(tree, index, settings, scores)
+    visit = np.float32(1.0) / np.float32(tree.nodes[index].begun)
+    for k in range(tree.nodes[index].count):
         edge = tree.edges[index, k]
-        score = scores[k] - np.float32(edge.begun) / np.float32(node.begun)
+        score = scores[k] - np.float32(edge.begun) * visit
         scores[k] = score if edge.proven != LOST else np.float32(-np.inf)
 
 
