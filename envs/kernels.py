@@ -43,6 +43,11 @@ def cache_folder() -> Path:
     return Path(base) / "move37" / "kernels" / source_hash()
 
 
+def cold() -> bool:
+    """Whether nothing of these sources was ever compiled here, so that it takes up to a minute at first."""
+    return not any(_FOLDER.rglob("*.nbi"))
+
+
 def tidy(folder: Path) -> None:
     """Mark a cache folder as used now; where it is new, remove its siblings that nobody used for a month."""
     with suppress(OSError):  # read-only, or another process was faster: nothing depends on it

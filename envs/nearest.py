@@ -12,7 +12,9 @@ def nearest(name: str, known: Iterable[str], k: int = 1, cutoff: float = 0.6) ->
 
 
 def suggest(name: str, known: Iterable[str], otherwise: str = "there is") -> str:
-    """`did you mean 'x'?` where something is near, else `there is: a, b, c`."""
+    """`did you mean 'x'?` where something is near, else `there is: a, b, c` (or `there is none`)."""
     known = list(known)
     near = nearest(name, known)
-    return f"did you mean '{near[0]}'?" if near else f"{otherwise}: {', '.join(known) or 'nothing'}"
+    if near or not known:
+        return f"did you mean '{near[0]}'?" if near else f"{otherwise} none"
+    return f"{otherwise}: {', '.join(known)}"

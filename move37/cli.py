@@ -127,6 +127,7 @@ def train(
 def _train(words: list[str], out: Path | None, resume: Path | None, observer: Any, trust: bool) -> Run:
     from move37 import loop
 
+    telling.tell_of_compiling()
     if resume is not None:
         return loop.resume(resume, observer=observer, trust=trust, overrides=words)
     return loop.train(words[0], words[1:], out=out, observer=observer)
@@ -291,6 +292,7 @@ def _shown(moments: Iterator[Moment], fps: float, json: bool) -> Iterator[Moment
 def _load(path: Path, trust: bool) -> Run:
     from move37.run import Run
 
+    telling.tell_of_compiling()
     return Run.load(path, trust=trust)
 
 

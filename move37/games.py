@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from move37 import telling
 from move37.arguments import Checkpoint, Debug, Json, RunFolder, Trust, print_json
 
 if TYPE_CHECKING:
@@ -165,6 +166,7 @@ def load_game(name: str, words: Sequence[str] | None, size: int | None) -> Game:
     from move37.errors import UserError, in_one_line
     from move37.yaml_text import parse_yaml
 
+    telling.tell_of_compiling()
     options: dict[str, Any] = {} if size is None else {"size": size}
     for word in words or ():
         key, equals, text = word.partition("=")

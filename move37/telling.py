@@ -1,11 +1,20 @@
-"""What `move37 eval` and `move37 study` tell."""
+"""What commands tell: `eval`, `study`, and all that compile before they begin."""
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+
+def tell_of_compiling() -> None:
+    """A line on stderr where a command will be silent for long, as its kernels were never compiled."""
+    from envs.kernels import cold
+
+    if cold():
+        print("move37: compiling kernels, once for this version: up to a minute", file=sys.stderr, flush=True)
 
 
 def tell_evaluation(run: Path, result: dict[str, Any], checkpoint: str) -> None:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from envs import kernels
+from move37.telling import tell_of_compiling
 
 CALLEE = """
 from envs.kernels import kernel
@@ -47,6 +48,16 @@ def test_a_cached_caller_sees_that_a_kernel_it_calls_has_changed(tmp_path):
     assert run(tmp_path) == (20, 1)
     (tmp_path / "envs" / "callee.py").write_text(CALLEE.format(5))
     assert run(tmp_path) == (60, 0)
+
+
+def test_it_is_told_that_nothing_was_compiled_yet(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(kernels, "_FOLDER", tmp_path / "new")
+    tell_of_compiling()
+    assert "compiling kernels, once" in capsys.readouterr().err
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "a.nbi").touch()
+    tell_of_compiling()
+    assert capsys.readouterr().err == ""
 
 
 def test_the_hash_is_of_kernel_sources_only(tmp_path):
