@@ -2,6 +2,7 @@
 
 checkpoints/<env_steps>/        everything: tree.json, arrays.safetensors, and `actor/`
 checkpoints/best-<env_steps>/   `actor/` only: the weights that act, and how to build who uses them
+checkpoints/kept-<env_steps>/   the same, kept for good (`checkpoint.snapshots`)
 checkpoints/segments/           immutable chunks that several checkpoints share
 checkpoints/last, best          links
 """
@@ -23,7 +24,7 @@ from move37.errors import RunError, UserError, command
 from rollouts.storage import TREE, load_tree, save_tree, segment_names, sync_to_disk, whole_folder
 
 FORMAT = 1
-KEPT = 2
+KEPT, KEPT_NAME = 2, "kept-"
 
 
 class CheckpointFolder:
@@ -59,6 +60,17 @@ class CheckpointFolder:
             _save_actor(beside, actor)
         self._link("best", name)
         self._drop_bests()
+
+    def save_snapshot(self, step: int, actor: Mapping[str, Any]) -> None:
+        """Write the acting weights alone, for good (`RunError` as in `save`); what is there already stays."""
+        if not (self.folder / f"{KEPT_NAME}{step}").is_dir():
+            with self._whole(f"{KEPT_NAME}{step}") as beside:
+                _save_actor(beside, actor)
+
+    def snapshots(self) -> list[str]:
+        """The env steps of the weights that are kept for good, in order."""
+        names = (p.name.removeprefix(KEPT_NAME) for p in self.folder.glob(f"{KEPT_NAME}*") if p.is_dir())
+        return sorted((name for name in names if name.isdecimal()), key=int)
 
     def restore_best(self, step: int | None) -> None:
         """Go back to the `best` of the newest checkpoint, saved at `step` (None: there was none yet)."""
@@ -99,7 +111,9 @@ class CheckpointFolder:
         Raises `UserError` where it is missing or damaged.
         """
         found = self.newest() if name == "last" else name
-        if found is None or (name != "last" and name not in self.names()):
+        if found in self.snapshots() and found not in self.whole():
+            found = f"{KEPT_NAME}{found}"
+        elif found is None or (name != "last" and name not in self.names()):
             raise UserError(
                 f"{self.folder}: no checkpoint '{name}'; there is: {', '.join(self.names()) or 'none'}"
             )
@@ -127,7 +141,8 @@ class CheckpointFolder:
 
     def names(self) -> list[str]:
         """All that can be asked for: env steps, oldest first, then `last` and `best` where there are such."""
-        return self.whole() + [n for n in ("last", "best") if (self.folder / n).is_dir()]
+        steps = sorted({*self.whole(), *self.snapshots()}, key=int)
+        return steps + [n for n in ("last", "best") if (self.folder / n).is_dir()]
 
     @contextmanager
     def _whole(self, name: str) -> Iterator[Path]:

@@ -131,6 +131,8 @@ class Checkpoints(Section):
 
     every: Count | None = None
     every_seconds: Seconds = 300.0
+    snapshots: Count | None = None
+    """Env steps between weights that are kept for good, from the first on: for a ladder of one run."""
 
 
 class Log(Section):

@@ -161,6 +161,8 @@ class Session:
             self.observer.idle(summary, f"{self.run.path} {said}")
             return
         self.observer.start(self._info())
+        if self.config.checkpoint.snapshots and not self.tally.env_steps:
+            self.run.checkpoint_folder.save_snapshot(0, self._actor())
         if self.starts_over:
             self.observer.warn("no checkpoint: starts from the beginning; earlier lines of metrics are gone")
         if self.fresh_games:
@@ -215,6 +217,8 @@ class Session:
             over = bool(self.reason)
         elif due(config.log.every or 1):
             self.record({})
+        if config.checkpoint.snapshots and due(config.checkpoint.snapshots):
+            self.run.checkpoint_folder.save_snapshot(now, self._actor())
         every, waited = config.checkpoint.every, time.perf_counter() - self.saved_when
         if due(every) if every else over or waited > config.checkpoint.every_seconds:
             self.save()

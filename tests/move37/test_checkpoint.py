@@ -67,6 +67,19 @@ def test_best_is_weights_only_and_replaced(folder):
     assert folder.load()["step"] == 1
 
 
+def test_snapshots_stay_whatever_comes_after(folder):
+    folder.save_snapshot(0, ACTOR | {"weights": {"w": np.zeros(3)}})
+    save(folder, 5)
+    folder.save_snapshot(5, ACTOR)
+    save(folder, 10, 100, 1000)
+    assert folder.snapshots() == ["0", "5"]
+    assert folder.names() == ["0", "5", "100", "1000", "last"]
+    assert folder.load_actor("0")["weights"]["w"].sum() == 0
+    np.testing.assert_array_equal(folder.load_actor("5")["weights"]["w"], np.arange(3.0))
+    folder.save_snapshot(0, ACTOR)  # again, by a run that was resumed: it is there
+    assert folder.load_actor("0")["weights"]["w"].sum() == 0
+
+
 def test_segments_are_deleted_when_no_kept_checkpoint_lists_them(folder):
     save(folder, 1, segments=["a", "b"])
     save(folder, 2, segments=["b", "c"])
