@@ -15,19 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.base import BatchEnv
-from envs.board.game import Game
+from envs.board.game import DRAW, FIRST_WON, Game
 from envs.board.spaces import game_of
-from envs.board.symmetry import canonical
 from rollouts.agent import Agent
 from rollouts.problems import seeds_from
-from rollouts.sampler import Seat
+from search.arena import SLOTS, Fixtures, Openings, Played, play_games
+from search.openings import draw_openings
 
 Z = 1.959964
 """95 % of a normal distribution lie within ± this many standard deviations."""
-DRAWN = 256
-"""Openings that are drawn from one seed."""
-FRUITLESS = 10_000
-"""After so many draws in a row that give nothing new, all openings are taken to be found."""
 
 
 @dataclass(frozen=True)
@@ -88,68 +84,41 @@ def play_match(
     room for a pair.
     """
     game = game_of(env.single_observation_space)
-    room = env.num_envs // 2
-    if room < 1 or pairs < 1:
+    if env.num_envs < 2 or pairs < 1:
         raise ValueError(f"a match takes 2 slots and 1 pair at least, not {env.num_envs} and {pairs}")
-    seeds = draw_openings(env, game, pairs, seed)
-    rng = seeds_from([seed, 1], 2 * len(seeds)).astype(np.uint64)
-    points, games = [], set[bytes]()
-    for k in range(0, len(seeds), room):
-        at_once = slice(k, k + room), slice(2 * k, 2 * (k + room))
-        won, states, moves = play_pairs(env, a, b, seeds[at_once[0]], rng[at_once[1]], explore)
-        points.append(won)
-        games |= {state.tobytes() + line[line >= 0].tobytes() for state, line in zip(states, moves)}
-    half_points = np.concatenate(points)
-    losses, draws, wins = np.bincount(half_points, minlength=3).tolist()
-    bins = np.bincount(half_points.reshape(-1, 2).sum(axis=1), minlength=5)
-    return Match(wins, draws, losses, tuple(bins.tolist()), len(games))
-
-
-def draw_openings(env: BatchEnv, game: Game, pairs: int, seed: int) -> np.ndarray:
-    """Seeds, int64 `[k]`, with which `env` begins `pairs` different openings, or all there seem to be."""
-    found, fruitless, k = dict[bytes, int](), 0, 0
-    while len(found) < pairs and fruitless < FRUITLESS:
-        seeds = seeds_from([seed, 0, k], DRAWN)
-        for name, one in zip(names_of(env, game, seeds), seeds.tolist()):
-            fruitless = fruitless + 1 if name in found else 0
-            found.setdefault(name, one)
-        k += 1
-    return np.array(list(found.values())[:pairs])
-
-
-def names_of(env: BatchEnv, game: Game, seeds: np.ndarray) -> list[bytes]:
-    """What is `canonical` of the openings that these seeds begin."""
-    names, n = list[bytes](), env.num_envs
-    for k in range(0, len(seeds), n):
-        obs, _ = env.reset(seed=np.resize(seeds[k : k + n], n).tolist())
-        names += canonical(game, obs)
-    return names[: len(seeds)]
+    plies = env.random_plies  # type: ignore[attr-defined]
+    openings = draw_openings(game, pairs, plies, seed)
+    rng = seeds_from([seed, 1], 2 * len(openings)).astype(np.uint64)
+    played = play_pairs(game, a, b, openings, rng, slots=env.num_envs, explore=explore)
+    points = half_points(played.outcomes)
+    losses, draws, wins = np.bincount(points, minlength=3).tolist()
+    bins = np.bincount(points.reshape(-1, 2).sum(axis=1), minlength=5)
+    lines = {(k // 2, line[line >= 0].tobytes()) for k, line in enumerate(played.moves)}
+    return Match(wins, draws, losses, tuple(bins.tolist()), len(lines))
 
 
 def play_pairs(
-    env: BatchEnv, a: Agent, b: Agent, seeds: np.ndarray, rng: np.ndarray, explore: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two games from each opening (seeds, int64 `[k]`): `a` has seat 0 in the even games, seat 1 in others.
+    game: Game,
+    a: Agent,
+    b: Agent,
+    openings: Openings,
+    rng: np.ndarray,
+    *,
+    slots: int = SLOTS,
+    explore: bool = False,
+) -> Played:
+    """Two games from each of `k` openings: `a` has seat 0 in the even games, seat 1 in the odd ones.
 
-    `rng` (uint64 `[2k]`) are the games' generators. Gives, for each game, the half points of `a` (int64
-    `[2k]`), the opening (uint64 `[2k, words]`) and the moves (int64 `[2k, plies]`; −1 after the end).
+    `rng` (uint64 `[2k]`) are the games' generators.
     """
-    count, slots = len(rng), np.arange(env.num_envs)
-    live, seat = slots < count, slots % 2
-    rng = np.resize(rng, env.num_envs)
-    obs, _ = env.reset(seed=np.resize(np.repeat(seeds, 2), env.num_envs).tolist())
-    openings = obs["state"].copy()
-    half_points, moves = np.zeros(env.num_envs, np.int64), []
-    chairs = Seat(env.num_envs, 2), Seat(env.num_envs, 2)
-    while live.any():
-        actions, to_play = np.full(env.num_envs, -1), obs["to_play"]
-        for agent, chair, turn in zip((a, b), chairs, (to_play == seat, to_play != seat)):
-            asked = np.flatnonzero(live & turn)
-            if len(asked):
-                actions[asked] = chair.decide(agent, obs, rng, asked, to_play, explore).actions
-        moves.append(actions)
-        obs, _, ended, _, info = env.step(actions, where=live)  # type: ignore[call-arg]
-        rewards = info["seat_rewards"][slots, seat].astype(np.int64)
-        half_points += np.where(ended & live, 1 + rewards, 0)
-        live = live & ~ended
-    return half_points[:count], openings[:count], np.stack(moves, axis=1)[:count]
+    twice = np.repeat(np.arange(len(openings)), 2)
+    players = np.stack([np.arange(len(twice)) % 2, 1 - np.arange(len(twice)) % 2], axis=1)
+    fixtures = Fixtures(players, openings.take(twice), rng.copy())
+    return play_games(game, [a, b], fixtures, slots=slots, explore=explore)
+
+
+def half_points(outcomes: np.ndarray) -> np.ndarray:
+    """Those of `a`, int64 `[2k]`, from the outcomes of `play_pairs`."""
+    first = np.where(outcomes == DRAW, 1, np.where(outcomes == FIRST_WON, 2, 0))
+    first[1::2] = 2 - first[1::2]
+    return first

@@ -18,18 +18,37 @@ FOREVER = 1 << 62
 @kernel
 def open_game(code, states, masks, rng, least, most, tries, i):  # type: ignore[no-untyped-def]
     """Begin anew in slot `i`, after `least` to `most` random plies; False where no try ends open."""
-    for _ in range(tries):
-        plies = most if least == most else least + next_below(rng, i, most - least + 1)
-        start(code, states[i])
+    plies, unwritten = -1, np.empty(0, np.int16)
+    while plies < 0 and tries > 0:
+        plies = open_once(code, states, masks, rng, least, most, unwritten, i)
+        tries -= 1
+    return plies >= 0
+
+
+@kernel
+def open_line(code, states, masks, rng, least, most, moves, i):  # type: ignore[no-untyped-def]
+    """The same with as many tries as it takes, and with the moves written: int16 `[most]`, −1 after them."""
+    plies = -1
+    while plies < 0:
+        plies = open_once(code, states, masks, rng, least, most, moves, i)
+    moves[plies:] = -1
+
+
+@kernel
+def open_once(code, states, masks, rng, least, most, moves, i):  # type: ignore[no-untyped-def]
+    """One try: how many plies were played, or −1 where they ended the game; writes moves that have room."""
+    plies = most if least == most else least + next_below(rng, i, most - least + 1)
+    start(code, states[i])
+    count = legal(code, states[i], masks[i])
+    for ply in range(plies):
+        action = pick(masks[i], next_below(rng, i, count))
+        if ply < len(moves):
+            moves[ply] = action
+        play(code, states[i], action)
         count = legal(code, states[i], masks[i])
-        for _ in range(plies):
-            play(code, states[i], pick(masks[i], next_below(rng, i, count)))
-            count = legal(code, states[i], masks[i])
-            if outcome(states[i]) != OPEN:
-                break
-        if outcome(states[i]) == OPEN:
-            return True
-    return False
+        if outcome(states[i]) != OPEN:
+            return -1
+    return plies
 
 
 @kernel

@@ -2,14 +2,14 @@
 
 import copy
 
-import numpy as np
 import pytest
 
 import envs
 import move37
 from envs.rng import from_seeds
 from move37.config import load_config
-from search.match import play_pairs
+from search.match import half_points, play_pairs
+from search.openings import first_position
 from search.perfect.agent import Perfect
 
 CONFIG = "configs/train/alphazero_tic_tac_toe.yaml"
@@ -17,13 +17,13 @@ CONFIG = "configs/train/alphazero_tic_tac_toe.yaml"
 
 def lost(run, simulations, pairs):
     """Games lost of `2 · pairs` against a player that picks at random among its best moves, both colours."""
-    env = envs.make("board/TicTacToe-v0", 2 * pairs)
+    env = envs.make("board/TicTacToe-v0")
     perfect = Perfect(env.single_observation_space, env.single_action_space, hurry=False)
     agent = copy.copy(run.agent)
     agent.eval_simulations = simulations
-    seeds, rng = np.arange(pairs), from_seeds(range(2 * pairs))  # one opening: chance is the players' alone
-    half_points, _, _ = play_pairs(env, agent, perfect, seeds, rng, explore=False)
-    return (half_points == 0).sum()
+    openings, rng = first_position(perfect.game, pairs), from_seeds(range(2 * pairs))
+    played = play_pairs(perfect.game, agent, perfect, openings, rng)  # chance is the players' alone
+    return (half_points(played.outcomes) == 0).sum()
 
 
 def test_it_learns_most_of_it_in_seconds(tmp_path):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-import envs
 from agents.random import Random
 from envs.board import load
 from envs.board.batch import observe_states
@@ -16,7 +15,8 @@ from envs.board.spaces import observation_space
 from envs.rng import from_seeds
 from rollouts.build import build_agent
 from search.alphabeta import SURE, AlphaBeta
-from search.match import play_pairs
+from search.match import half_points, play_pairs
+from search.openings import first_position
 from search.perfect.agent import Perfect
 from search.perfect.connect_four import ILLEGAL, Solver
 from search.perfect.notation import from_moves
@@ -89,14 +89,13 @@ def test_it_knows_every_position_of_tic_tac_toe_and_plays_any_of_the_best_moves(
 
 
 def test_perfect_players_draw_and_never_lose():
-    env = envs.make("board/TicTacToe-v0", 64)
-    perfect = make(TIC_TAC_TOE)
-    seeds, rng = np.arange(32), from_seeds(range(64))
-    half_points, _, _ = play_pairs(env, perfect, make(TIC_TAC_TOE, hurry=False), seeds, rng, explore=False)
-    assert (half_points == 1).all()
-    half_points, _, _ = play_pairs(env, perfect, make(TIC_TAC_TOE, Random), seeds, rng, explore=False)
-    assert half_points.min() == 1
-    assert half_points.mean() > 1.8
+    perfect, game = make(TIC_TAC_TOE), TIC_TAC_TOE
+    openings, rng = first_position(game, 32), from_seeds(range(64))
+    played = play_pairs(game, perfect, make(TIC_TAC_TOE, hurry=False), openings, rng)
+    assert (half_points(played.outcomes) == 1).all()
+    played = play_pairs(game, perfect, make(TIC_TAC_TOE, Random), openings, rng)
+    assert half_points(played.outcomes).min() == 1
+    assert half_points(played.outcomes).mean() > 1.8
 
 
 def test_connect_four_as_published():

@@ -1,0 +1,225 @@
+"""Many games at once between agents of any kind: whoever is to move in any of them is asked in one batch.
+
+Slots are filled again as games end. What an agent cannot play is no reason to stop: a move that is not legal,
+or none at all, loses that game, and the reason is kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from envs.board.batch import observe_states
+from envs.board.game import FIRST_WON, OPEN, SECOND_WON, Game, outcome, play
+from envs.board.moves import illegal
+from envs.kernels import kernel
+from rollouts.agent import Agent, Decision
+from rollouts.seat import Seat
+
+NONE = -1
+"""In arrays of moves: after the end. As an agent's action: it gives up (`fields["forfeit"]` says why)."""
+SLOTS = 256
+"""Games at once, where it is not said."""
+
+
+@dataclass(frozen=True)
+class Openings:
+    """Where games begin: positions, and the moves that lead there from the first one."""
+
+    states: np.ndarray
+    """uint64 `[k, words]`."""
+    moves: np.ndarray
+    """int16 `[k, plies]`: actions; `NONE` after the last."""
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def take(self, index: Any) -> Openings:
+        """Those at `index` (ints `[m]`, or a slice)."""
+        return Openings(self.states[index], self.moves[index])
+
+
+@dataclass(frozen=True)
+class Fixtures:
+    """Games to be played: who against whom, by numbers of players, and from where."""
+
+    players: np.ndarray
+    """int64 `[g, 2]`: who has seat 0, who seat 1."""
+    openings: Openings
+    rng: np.ndarray
+    """uint64 `[g]`: a generator a game."""
+
+    def __len__(self) -> int:
+        return len(self.players)
+
+
+@dataclass(frozen=True)
+class Played:
+    """How games went, in the order of their fixtures."""
+
+    outcomes: np.ndarray
+    """int64 `[g]`: DRAW, FIRST_WON or SECOND_WON."""
+    moves: np.ndarray
+    """int16 `[g, plies]`: all, from the opening's end on; `NONE` after the last."""
+    why: list[str]
+    """What ended a game other than its rules: what the loser did. Empty for most."""
+    seconds: np.ndarray
+    """float64 `[g, 2]`: of each seat's thought, its share of the batches it was in."""
+    nodes: np.ndarray
+    """int64 `[g, 2]`: visits that each seat's searches made; 0 for who does not search."""
+
+
+def play_games(
+    game: Game,
+    players: Sequence[Agent],
+    fixtures: Fixtures,
+    *,
+    slots: int = SLOTS,
+    explore: bool | Sequence[bool] = False,
+    report: Callable[[int], None] = lambda done: None,
+) -> Played:
+    """Play all fixtures, `slots` at once.
+
+    Agents see `observe_states` of the games in which they move, and in `moves` (int16 `[n, plies]`) how these
+    came there. `explore` is for all, or for each player. `report` is told how many games are done.
+    """
+    each = [explore] * len(players) if isinstance(explore, bool) else list(explore)
+    arena = Arena(game, players, fixtures, min(slots, max(1, len(fixtures))), each)
+    done = 0
+    while arena.turn():
+        if arena.done != done:
+            done = arena.done
+            report(done)
+    return arena.played()
+
+
+class Arena:
+    """Games in progress, a slot each."""
+
+    def __init__(
+        self, game: Game, players: Sequence[Agent], fixtures: Fixtures, slots: int, explore: Sequence[bool]
+    ) -> None:
+        self.game, self.players, self.fixtures, self.explore = game, players, fixtures, explore
+        self.chairs = [Seat(slots, 2, player.shares_memory) for player in players]
+        self.states = np.repeat(game.new(), slots, axis=0)
+        self.rng = np.zeros(slots, np.uint64)
+        self.number = np.full(slots, NONE)  # of the fixture in each slot
+        self.begun = self.done = 0
+        count, self.opened = len(fixtures), fixtures.openings.moves.shape[1]
+        self.lines = np.full((count, self.opened + game.longest), NONE, np.int16)  # openings and moves
+        self.lines[:, : self.opened] = fixtures.openings.moves
+        self.lengths = (fixtures.openings.moves != NONE).sum(axis=1)
+        self.outcomes, self.why = np.full(count, OPEN), [""] * count
+        self.seconds, self.nodes = np.zeros((count, 2)), np.zeros((count, 2), np.int64)
+
+    def turn(self) -> bool:
+        """One ply in every game that goes on; False where all are over."""
+        self._fill()
+        live = np.flatnonzero(self.number != NONE)
+        if not len(live):
+            return False
+        obs = observe_states(self.game, self.states)
+        longest = self.lengths[self.number[live]].max()
+        obs["moves"] = self.lines[self.number, :longest]  # of idle slots, whatever there is
+        seats = obs["to_play"]
+        movers = self.fixtures.players[self.number, seats]
+        actions = np.full(len(self.states), NONE)
+        for player in np.unique(movers[live]).tolist():
+            rows = live[movers[live] == player]
+            actions[rows] = self._ask(player, obs, rows, seats)
+        self._play(actions, obs["action_mask"], live, seats)
+        return True
+
+    def _fill(self) -> None:
+        """Begin the next fixtures in the slots that are free."""
+        free = np.flatnonzero(self.number == NONE)[: len(self.fixtures) - self.begun]
+        if not len(free):
+            return
+        new = np.arange(self.begun, self.begun + len(free))
+        self.begun += len(free)
+        self.number[free] = new
+        self.states[free], self.rng[free] = self.fixtures.openings.states[new], self.fixtures.rng[new]
+        for chair in self.chairs:
+            chair.begin(free)
+
+    def _ask(self, player: int, obs: dict[str, np.ndarray], rows: np.ndarray, seats: np.ndarray) -> Any:
+        """The actions of a player in the slots `rows`; what it takes, and why it does not play, is noted."""
+        games, began = self.number[rows], time.perf_counter()
+        agent, chair = self.players[player], self.chairs[player]
+        try:
+            decision = chair.decide(agent, obs, self.rng, rows, seats, self.explore[player])
+            actions = checked_actions(decision, len(rows))
+        except Exception as error:  # whatever a stranger's agent may raise
+            said = f"raised {type(error).__name__}: {' '.join(str(error).split())}"
+            decision = Decision(np.full(len(rows), NONE), fields={"forfeit": np.full(len(rows), said)})
+            actions = decision.actions
+        seconds = (time.perf_counter() - began) / len(rows)
+        self.seconds[games, seats[rows]] += seconds
+        self.nodes[games, seats[rows]] += nodes_of(decision, len(rows))
+        told = decision.fields.get("forfeit")
+        for k in np.flatnonzero(actions == NONE):
+            self.why[games[k]] = str(told[k]) if told is not None and told[k] else "gave no move"
+        return actions
+
+    def _play(self, actions: np.ndarray, masks: np.ndarray, live: np.ndarray, seats: np.ndarray) -> None:
+        """Play the actions of the slots `live`; settle the games that end."""
+        legal = np.zeros(len(actions), bool)
+        inside = live[(actions[live] >= 0) & (actions[live] < self.game.actions)]
+        legal[inside] = masks[inside, actions[inside]]
+        for slot in live[~legal[live]]:
+            number = self.number[slot]
+            if not self.why[number]:
+                said = illegal(self.game, self.states[slot], masks[slot], int(actions[slot]))
+                self.why[number] = f"illegal move: {said}"
+            self.outcomes[number] = FIRST_WON if seats[slot] else SECOND_WON
+        rows = np.flatnonzero(legal)
+        games = self.number[rows]
+        self.lines[games, self.lengths[games]] = actions[rows]
+        self.lengths[games] += 1
+        ends = np.zeros(len(actions), np.int64)
+        play_all(self.game.code, self.states, actions, legal, ends)
+        over = rows[ends[rows] != OPEN]
+        self.outcomes[self.number[over]] = ends[over]
+        ended = live[self.outcomes[self.number[live]] != OPEN]
+        self.number[ended] = NONE
+        self.done += len(ended)
+
+    def played(self) -> Played:
+        """How all games went."""
+        opened = (self.fixtures.openings.moves != NONE).sum(axis=1)
+        rows, most = np.arange(len(opened))[:, None], int((self.lengths - opened).max(initial=0))
+        columns = opened[:, None] + np.arange(most)
+        moves = np.pad(self.lines, ((0, 0), (0, most)), constant_values=NONE)[rows, columns]
+        return Played(self.outcomes, moves, self.why, self.seconds, self.nodes)
+
+
+def checked_actions(decision: Decision, count: int) -> np.ndarray:
+    """A decision's actions, int64 `[count]` (`ValueError` for what are none)."""
+    actions = np.asarray(decision.actions)
+    if actions.shape != (count,) or actions.dtype.kind not in "iu":
+        got = f"{actions.dtype} {list(actions.shape)}"
+        raise ValueError(f"actions must be integers [{count}], not {got}")
+    return actions.astype(np.int64)
+
+
+def nodes_of(decision: Decision, count: int) -> np.ndarray:
+    """Nodes that were searched for each row, int64 `[count]`: what it tells itself, or visits at the root."""
+    fields = decision.fields
+    if "nodes" in fields:
+        return np.asarray(fields["nodes"], np.int64)
+    if "visits" in fields:
+        return np.asarray(fields["visits"]).sum(axis=1).astype(np.int64)
+    return np.zeros(count, np.int64)
+
+
+@kernel
+def play_all(code, states, actions, where, ends):  # type: ignore[no-untyped-def]
+    """Play a legal action in each slot of `where`, and write the outcome of these."""
+    for i in range(len(states)):
+        if where[i]:
+            play(code, states[i], actions[i])
+            ends[i] = outcome(states[i])
