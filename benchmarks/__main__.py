@@ -10,7 +10,7 @@ from importlib import import_module
 from benchmarks.report import Row, add_json, tell
 
 ACTING = ("startup", "atari", "arcade", "ppo", "dqn", "atari_ppo", "ppo_learning")
-SEARCHING = ("boards", "network", "uct", "search", "solver", "memory")
+SEARCHING = ("boards", "network", "uct", "search", "solver", "memory", "tournament")
 TALKING = ("text", "generation", "grpo")
 NAMES = ACTING + SEARCHING + TALKING
 PEERS = (

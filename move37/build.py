@@ -21,6 +21,7 @@ from move37.origin import Origin
 from move37.registry import agent_class, with_inner
 from rollouts.agent import Learner
 from rollouts.fleet import Fleet, FleetError
+from rollouts.pool import Pool
 from rollouts.problems import Problems, Seeking, seeds_from
 from rollouts.reward import Reward
 from rollouts.sampler import Sampler
@@ -38,6 +39,8 @@ class Parts:
     sampler: Sampler | Fleet
     env: BatchEnv
     """The environment itself; with workers, one slot of it for a look at its spaces."""
+    pool: Pool | None = None
+    """Whom the learner plays, where it does not hold every seat."""
 
 
 def build(config: Config, origin: Origin) -> Parts:
@@ -61,9 +64,19 @@ def build(config: Config, origin: Origin) -> Parts:
         reward = Reward(reward_terms(config), env.parts)
     with told(origin, "sampler"):
         problems = _problems(config, env, learner)
+        pool = _pool(config, env, learner, device)
     if workers:
-        return Parts(learner, reward, _fleet(config, origin, env.slots_per_game, problems), env)
-    return Parts(learner, reward, Sampler(env, seed=config.seed, problems=problems), env)
+        return Parts(learner, reward, _fleet(config, origin, env.slots_per_game, problems), env, pool)
+    return Parts(learner, reward, Sampler(env, seed=config.seed, problems=problems), env, pool)
+
+
+def _pool(config: Config, env: BatchEnv, learner: Learner, device: str) -> Pool | None:
+    """The pool of `sampler.pool` (`OptionError` where the game or the learner has no use of it)."""
+    if config.sampler.pool is None:
+        return None
+    from move37.league import make_pool
+
+    return make_pool(config.sampler.pool, config, env, learner, device)
 
 
 def _problems(config: Config, env: BatchEnv, learner: Learner) -> Problems | None:
@@ -182,13 +195,13 @@ def _fleet(config: Config, origin: Origin, together: int, problems: Problems | N
     if n % (workers * together):
         place, whole = origin.place("sampler", "", "workers"), f", games of {together} whole" * (together > 1)
         raise UserError(f"{place}: {n} slots (env.n) cannot be shared out evenly to {workers} workers{whole}")
-    _start_ray(config.cluster.address, workers, origin)
+    start_ray(config.cluster.address, workers, origin)
     with told(origin, "env"):
         where = {"id": config.env.id, **config.env.options}
         return Fleet(where, n=n, workers=workers, seed=config.seed, problems=problems)
 
 
-def _start_ray(address: str, workers: int, origin: Origin) -> None:
+def start_ray(address: str, workers: int, origin: Origin) -> None:
     """Join the cluster at `address`, or start one here with a core for every worker."""
     import logging
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from move37 import games, telling
+from move37 import contests, games, telling
 from move37.arguments import Checkpoint, Debug, Explore, Json, RunFolder, Seed, Trust, print_json
+from move37.gtp import gtp
 
 if TYPE_CHECKING:
     from move37.run import Run
@@ -416,6 +417,9 @@ def export(
     print(f"wrote {folder}; in a config: agent.model={{folder: {folder}}}")
 
 
+app.command(epilog="Example: move37 tournament configs/tournament/connect_four.yaml")(contests.tournament)
+app.command(epilog="Example: move37 rate runs/connect_four --pgn games.pgn")(contests.rate)
+app.command(epilog="Example: move37 gtp go --size 9 --agent uct:5000")(gtp)
 app.command(epilog="Example: move37 perft connect_four --depth 8")(games.perft)
 app.command(epilog="Example: move37 play connect_four --against uct:1000 --as second")(games.play)
 app.command(epilog="Example: move37 book --stones 2")(games.book)

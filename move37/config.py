@@ -73,12 +73,35 @@ class CurriculumConfig(Section):
     memory: Count = 32
 
 
+class PoolConfig(Section):
+    """Opponents of PPO and DQN on board games: see `rollouts.pool.Pool`."""
+
+    every: Count | None = None
+    """The learner's weights join at the start, and then every so many env steps; without it they never do."""
+    keep: Count = 16
+    """So many of its past weights, at most."""
+    self: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """The share of games that are against the learner as it is now."""
+    choose: Literal["uniform", "latest", "variance", "squared"] = "uniform"
+    """How members are drawn for the other games: see `rollouts.pool.chances`."""
+    runs: list[str] = []
+    """Members that stay: run folders, or other players such as `uct:100` (see `move37.players`)."""
+
+    @model_validator(mode="after")
+    def _some(self) -> PoolConfig:
+        if self.every is None and not self.runs:
+            raise ValueError("needs every (env steps), or runs (whom to play)")
+        return self
+
+
 class SamplerConfig(Section):
     """Who plays: `workers` Ray actors that share the `n` slots; 0 = this process."""
 
     workers: Annotated[int, Field(ge=0)] = 0
     curriculum: CurriculumConfig | None = None
     """For learners of whole episodes, in text tasks of several levels or families."""
+    pool: PoolConfig | None = None
+    """Whom to play, in board games, beside the learner itself."""
 
 
 class Budget(Section):
@@ -236,7 +259,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 def make_config(data: Any, overrides: Sequence[str] = (), where: str = "config") -> Config:
     """The config in nested dicts, checked wholly: the agent's options against its signature too."""
     origin = Origin(where, tuple(overrides))
-    config = parse_config(_with_overrides(data, origin), origin)
+    config = parse_config(with_overrides(data, origin), origin)
     options = _agent_options(config, origin)
     return config.model_copy(update={"agent": AgentConfig(kind=config.agent.kind, **options)})
 
@@ -264,7 +287,8 @@ def read_yaml(path: str | Path) -> Any:
     return parse_yaml(text, str(path))
 
 
-def _with_overrides(data: Any, origin: Origin) -> Any:
+def with_overrides(data: Any, origin: Origin) -> Any:
+    """Nested dicts with the overrides of `origin` put in (`UserError` where these do not fit)."""
     if not isinstance(data, Mapping):
         return data
     for override in origin.overrides:

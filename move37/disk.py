@@ -1,14 +1,16 @@
-"""A disk that is full or closed to us: told in one line with the file that was asked for."""
+"""A disk that is full or closed to us, a folder that another process works in: told in one line."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from move37.errors import RunError
+from move37.errors import RunError, UserError
 
+LOCK = ".lock"
 PROBE = 4096
 """Bytes written to see whether there is room for any."""
 
@@ -30,3 +32,18 @@ def check_writable(path: Path) -> None:
             beside.write_bytes(bytes(PROBE))
         finally:
             beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path, said: str) -> Iterator[None]:
+    """Keep other processes from working in a folder (`UserError` with what is `said` where one does)."""
+    try:
+        opened = open(folder / LOCK, "w")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written: {error.strerror}") from error
+    with opened as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{folder}: {said}") from None
+        yield

@@ -110,10 +110,10 @@ def book(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Compute an opening book of connect four, for the perfect player.
+    """Compute an opening book of connect four.
 
-    Stopped, it goes on where it was when it is called again. How long it takes grows with the stones: minutes
-    for 2, hours for 4, a day for 8.
+    The perfect player reads it. Stopped, it goes on where it was when it is called again. How long it takes
+    grows with the stones: minutes for 2, hours for 4, a day for 8.
     """
     from agents.threads import begin
     from move37.disk import told_of_disk

@@ -191,15 +191,23 @@ class Session:
         learner, reward, sampler = self.parts.learner, self.parts.reward, self.parts.sampler
         learner.progress = share_spent(self.config.budget, self.tally, self.seconds())
         with self.clock("collect"):
-            rollout = sampler.collect(learner.actor, **learner.wants)
+            rollout = sampler.collect(learner.actor, **learner.wants, **self.opponents())
         with self.clock("learn"), told_of_input(rollout, self.tally):
             reward(rollout)
             metrics = learner.learn(rollout) | reward.learn(rollout) | sampler.told
             sampler.sync(learner)
         before = self.tally.env_steps
         self.tally.add(rollout, metrics)
+        if self.parts.pool:
+            self.parts.pool.count(rollout.ended)
+            self.parts.pool.grow(learner.policy.weights, self.tally.env_steps)
         self.reason = self.spent()
         self.log_evaluate_checkpoint(before)
+
+    def opponents(self) -> dict[str, Any]:
+        """Whom the learner plays, and how often; nothing where it plays alone, or holds every seat."""
+        pool = self.parts.pool
+        return {"opponents": pool.opponents(self.parts.learner.actor), "odds": pool.odds()} if pool else {}
 
     def log_evaluate_checkpoint(self, before: int) -> None:
         """What is due after an update that began at `before` env steps.
@@ -228,7 +236,7 @@ class Session:
     def record(self, measured: dict[str, float]) -> None:
         """Write a line of metrics and tell the observer."""
         steps, self.steps_recorded = self.tally.env_steps - self.steps_recorded, self.tally.env_steps
-        record = self.tally.record() | measured
+        record = self.tally.record() | measured | self.pool_metrics()
         record |= {f"time/{name}": seconds for name, seconds in self.times.items()}
         record["time/total"] = self.seconds()
         busy = self.times.get("collect", 0.0) + self.times.get("learn", 0.0)
@@ -238,6 +246,14 @@ class Session:
         self.observer.update(record)
         for warning in self.adviser.read(record):
             self.observer.warn(warning)
+
+    def pool_metrics(self) -> dict[str, float]:
+        """How the learner stands in the pool, where there is one."""
+        if self.parts.pool is None:
+            return {}
+        from move37.league import pool_metrics
+
+        return pool_metrics(self.parts.pool)
 
     def evaluate(self) -> dict[str, float]:
         """Measure the policy, always by the same episodes; keep its weights where it is the best so far."""
@@ -304,6 +320,7 @@ class Session:
             "learner": self.parts.learner.state_dict(),
             "reward": self.parts.reward.state_dict(),
             "sampler": self.games | {"version": self.parts.sampler.version},
+            "pool": self.parts.pool and self.parts.pool.get_state(),
         }
 
     def _restore(self) -> None:
@@ -313,6 +330,8 @@ class Session:
         if state is None:
             if self.config.init is not None:
                 begin_with(self.parts.learner, self.config.init, self.origin)
+            if self.parts.pool:
+                self.parts.pool.grow(self.parts.learner.policy.weights, 0)
             self.starts_over = bool(read_metrics(self.run.path / METRICS))
             return
         name = folder.folder / str(folder.newest())
@@ -334,11 +353,19 @@ class Session:
         self.tally.set_state(state["tally"])
         self.parts.learner.load_state_dict(state["learner"])
         self.parts.reward.load_state_dict(state["reward"])
+        self._take_up_pool(state.get("pool"))
         self.fresh_games = not self.parts.sampler.set_state(state["sampler"])
         self.seconds_before = float(state["seconds"])
         self.best = -math.inf if state["best"] is None else float(state["best"])
         self.measured = dict(state.get("measured", {}))
         self.best_step, self.adviser.first = state.get("best_step"), state.get("first")
+
+    def _take_up_pool(self, state: Mapping[str, Any] | None) -> None:
+        pool = self.parts.pool
+        if (pool is None) != (state is None):
+            raise ValueError("games in progress go on with a pool if they began with one, else without")
+        if pool is not None and state is not None:
+            pool.set_state(state)
 
     def _changes(self) -> str:
         """What this session's overrides change of the config that the checkpoint was made with, in words."""
@@ -388,7 +415,7 @@ class Session:
             "n": config.env.n,
             "budget": config.budget.model_dump(exclude_none=True),
             "trusted": self.run.names_code,
-            "self_play": self.self_play,
+            "self_play": self.self_play and not self.parts.pool,
             "imitates": self.parts.learner.actor is not self.parts.learner.policy,
             "text": isinstance(self.parts.env.single_observation_space, TextSpace),
         }

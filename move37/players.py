@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,30 +33,39 @@ PLAYERS = "a run folder, uct:1000, alphabeta:6, perfect, random or package.modul
 
 
 def player(
-    name: str, game: Game, *, checkpoint: str = "last", trust: bool = False, match: bool = False
+    name: str,
+    game: Game,
+    *,
+    checkpoint: str = "last",
+    trust: bool = False,
+    match: bool = False,
+    options: Mapping[str, Any] | None = None,
 ) -> Agent:
     """The agent that `name` stands for, to play `game`.
 
     `checkpoint` is which one of a run folder. `trust` allows import paths to be followed, `name` itself among
-    them. In a `match` the perfect player begins to hurry late, which is much faster. Where a player's moves
-    will take long, stderr is told. Raises `UserError`: an unknown name, a number that is missing or none, a
-    player of another game.
+    them. In a `match` the perfect player begins to hurry late, which is much faster. `options` go on top of
+    what the name says. Where a player's moves will take long, stderr is told. Raises `UserError`: an unknown
+    name, a number that is missing or none, a player of another game.
     """
     kind, colon, number = name.partition(":")
+    given = dict(options or {})
     if kind in AGENTS:
-        options = _options(name, kind, number if colon else None)
+        option = AGENTS[kind].number
+        named = option is not None and option[0] in given and not colon
+        chosen = {} if named else _options(name, kind, number if colon else None)
         if kind == "perfect" and match:
-            options["hurry_from"] = HURRY_FROM
-        agent = _build(name, kind, game, options)
+            chosen["hurry_from"] = HURRY_FROM
+        agent = _build(name, kind, game, chosen | given)
         if kind == "perfect" and game.name == "connect_four" and not _has_deep_book():
             print(f"move37: {SLOW}", file=sys.stderr)
         return agent
     if Path(name).is_dir():
-        return _of_run(name, game, checkpoint, trust)
+        return run_player(name, game, checkpoint, trust, given)
     if is_import_path(name):
         if not trust:
             raise UserError(f"player '{name}' is code, which would run here; if you trust it, say --trust")
-        return _build(name, name, game, {})
+        return _build(name, name, game, given)
     near = nearest(kind, AGENTS)
     meant = f"did you mean '{near[0]}{colon}{number}'?" if near else f"a player is {PLAYERS}"
     raise UserError(f"no player '{name}'; {meant}")
@@ -83,7 +93,7 @@ def _options(name: str, kind: str, number: str | None) -> dict[str, int]:
     return {option: int(number)}
 
 
-def _build(name: str, path: str, game: Game, options: dict[str, int]) -> Agent:
+def _build(name: str, path: str, game: Game, options: Mapping[str, Any]) -> Agent:
     kind: Any = agent_class(path)
     if issubclass(kind, Learner):
         raise UserError(f"player '{name}' would begin untrained; name the folder of a run that trained it")
@@ -94,14 +104,20 @@ def _build(name: str, path: str, game: Game, options: dict[str, int]) -> Agent:
     return agent
 
 
-def _of_run(name: str, game: Game, checkpoint: str, trust: bool) -> Agent:
-    """The agent of a run folder, where it plays the same game."""
+def run_player(
+    name: str,
+    game: Game,
+    checkpoint: str = "last",
+    trust: bool = False,
+    budget: Mapping[str, Any] | None = None,
+) -> Agent:
+    """The agent of a run folder, where it plays the same game (`UserError` where not); see `Run.agent_at`."""
     run = Run.load(name, trust=trust)
     theirs = game_of_run(run)
     if theirs is None or not same(theirs, game):
         played = described(theirs, game) if theirs else run.config.env.id
         raise UserError(f"{name} plays {played}, not {described(game, theirs or game)}")
-    return run.agent_at(checkpoint)
+    return run.agent_at(checkpoint, **(budget or {}))
 
 
 def game_of_run(run: Run) -> Game | None:

@@ -137,7 +137,7 @@ def save_panels(path: Path, panels: Sequence[Panel]) -> None:
         axis.set_ylabel(panel.y_name)
         if len(names) > 1:
             axis.legend(frameon=False, fontsize=8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def save_curves(path: Path, panels: Sequence[tuple[str, Mapping[str, Mapping[str, Curve]]]]) -> None:
@@ -163,10 +163,11 @@ def save_curves(path: Path, panels: Sequence[tuple[str, Mapping[str, Mapping[str
         figure.legend(
             lines.values(), lines.keys(), loc="outside upper center", ncols=min(len(names), 4), frameon=False
         )
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _save(figure: Any, path: Path) -> None:
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all (`OSError` where it cannot be)."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.png")
     try:
         figure.savefig(beside, format="png")

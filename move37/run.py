@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from move37.checkpoint import CheckpointFolder
 from move37.config import Config, parse_config, read_yaml
-from move37.disk import told_of_disk
+from move37.disk import LOCK, locked, told_of_disk
 from move37.errors import RunError, UserError, command, in_one_line
 from move37.logs import METRICS, Record, read_metrics
 from move37.origin import Origin
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from search.match import Match
     from search.scorecard import Row
 
-CONFIG, LOCK = "config.yaml", ".lock"
+CONFIG = "config.yaml"
 OURS = ("agents", "envs", "llm_rl", "rollouts", "search")
 """Packages whose classes an agent in a run folder may name without trust."""
 
@@ -128,10 +127,13 @@ class Run:
         """The trained agent, as it acts at the last checkpoint."""
         return self.agent_at("last")
 
-    def agent_at(self, checkpoint: str = "last", simulations: int | None = None) -> Agent:
+    def agent_at(
+        self, checkpoint: str = "last", simulations: int | None = None, seconds: float | None = None
+    ) -> Agent:
         """The agent as it acts at a checkpoint (`last`, `best`, or env steps), on the run's `device`.
 
-        `simulations` are those of its best play, where it is one that searches, instead of its own number.
+        `simulations` are those of its best play, where it is one that searches, instead of its own number;
+        `seconds` are what a move takes, of as many simulations at most.
         Raises `UserError` for a checkpoint that is missing, damaged, foreign, or needs trust.
         """
         from move37.build import WRONG
@@ -139,10 +141,11 @@ class Run:
 
         saved = self.saved_agent(checkpoint)
         options = saved["spec"].get("options", {}) | self._here()
-        if simulations is not None:
-            if "eval_simulations" not in options:
-                raise UserError(f"{self.path}: its agent makes no simulations: it does not search")
-            options["eval_simulations"] = simulations
+        budget = {"eval_simulations": simulations, "eval_seconds": seconds}
+        asked = {name: value for name, value in budget.items() if value is not None}
+        if asked and "eval_simulations" not in options:
+            raise UserError(f"{self.path}: its agent makes no simulations: it does not search")
+        options |= asked
         env = self.make_env(1)
         try:
             spec = saved["spec"] | {"options": options}
@@ -241,15 +244,7 @@ class Run:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from training here (`UserError` where one already does)."""
-        try:
-            opened = open(self.path / LOCK, "w")  # noqa: SIM115 (closed below)
-        except OSError as error:
-            raise RunError(f"{self.path}: cannot be written: {error.strerror}") from error
-        with opened as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise UserError(f"{self.path}: another process is training this run") from None
+        with locked(self.path, "another process is training this run"):
             yield
 
     def _here(self) -> dict[str, str]:

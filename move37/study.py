@@ -1,8 +1,9 @@
 """A study: trainings that build on each other, over seeds, and the pictures that they tell together.
 
-A stage is a config (`move37.config`), put on top of the study's `base`. Its `init`, and the `run` that its
-`agent.expert` is, may name a stage before it. Every stage and seed is a run folder of its own, so a study
-that was stopped goes on, and what is done is skipped.
+A stage is a config (`move37.config`), put on top of the study's `base`. Its `init`, the `run` that its
+`agent.expert` is, the `runs` of its `sampler.pool`, and whom it is evaluated `against` may each name a stage
+before it. Every stage and seed is a run folder of its own, so a study that was stopped goes on, and
+what is done is skipped.
 """
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ from move37.run import CONFIG, Run
 Array = np.ndarray
 CLOCKS = {"seconds": "time/total"}
 """Names of an x axis that a line of metrics has under another one."""
-EXPERT = "agent.expert.run"
+Keys = tuple[str | int, ...]
+NAMED: list[Keys] = [("init",), ("agent", "expert", "run"), ("evaluate", "against")]
+"""Where a stage's config names one run."""
+MEMBERS = ("sampler", "pool", "runs")
+"""Where it names several."""
 STUDY, FIGURE = "study.json", "study.png"
 
 
@@ -73,8 +78,9 @@ def load_study(path: str | Path) -> Study:
         if not name.replace("_", "").replace("-", "").isalnum():
             raise UserError(f"{path}: stages: '{name}' is no name for a folder: letters, digits, - and _")
         data = stage_data(study, name)
-        for key, stage in _builds_on(data).items():
+        for keys, stage in _builds_on(data).items():
             if stage in study.stages and stage not in before:
+                key = ".".join(map(str, keys))
                 raise UserError(f"{path}: stages.{name}.{key}: '{stage}' does not come before it")
         make_config(data, where=f"{path}: stages.{name}")
         before.append(name)
@@ -117,28 +123,39 @@ def folder_of(out: Path, stage: str, seed: int) -> Path:
 
 
 def stage_config(study: Study, name: str, seed: int, out: Path) -> Config:
-    """A stage's config for one seed, its `init` as a run folder."""
+    """A stage's config for one seed, the stages that it names as run folders."""
     data = stage_data(study, name)
-    folders = {
-        key: str(folder_of(out, stage, seed))
-        for key, stage in _builds_on(data).items()
-        if stage in study.stages
-    }
-    if "init" in folders:
-        data["init"] = folders["init"]
-    if EXPERT in folders:
-        expert = data["agent"]["expert"] | {"run": folders[EXPERT]}
-        data["agent"] = data["agent"] | {"expert": expert}
+    for keys, stage in _builds_on(data).items():
+        if stage in study.stages:
+            data = _put(data, keys, str(folder_of(out, stage, seed)))
     data.pop("seeds", None)
     return make_config(data | {"seed": seed}, where=f"stage {name}")
 
 
-def _builds_on(data: Mapping[str, Any]) -> dict[str, str]:
-    """The runs that a stage's config names, by the key where it does."""
-    agent = data.get("agent")
-    expert = agent.get("expert") if isinstance(agent, Mapping) else None
-    named = {"init": data.get("init"), EXPERT: expert.get("run") if isinstance(expert, Mapping) else None}
-    return {key: run for key, run in named.items() if isinstance(run, str)}
+def _builds_on(data: Mapping[str, Any]) -> dict[Keys, str]:
+    """The runs that a stage's config names, by where it does."""
+    members = _at(data, MEMBERS)
+    places = [*NAMED, *((*MEMBERS, i) for i in range(len(members) if isinstance(members, list) else 0))]
+    return {keys: run for keys in places if isinstance(run := _at(data, keys), str)}
+
+
+def _at(node: Any, keys: Keys) -> Any:
+    """What lies at `keys`; None where there is nothing."""
+    for key in keys:
+        try:
+            node = node[key]
+        except (LookupError, TypeError):
+            return None
+    return node
+
+
+def _put(node: Any, keys: Keys, value: Any) -> Any:
+    """A copy of `node` with `value` at `keys`; what it does not touch is shared."""
+    if not keys:
+        return value
+    copy: Any = list(node) if isinstance(node, list) else dict(node)
+    copy[keys[0]] = _put(node[keys[0]], keys[1:], value)
+    return copy
 
 
 def _train(config: Config, folder: Path, observer: Any) -> None:
@@ -155,11 +172,8 @@ def _train(config: Config, folder: Path, observer: Any) -> None:
 def _here(config: Config) -> dict[str, Any]:
     """A config as plain data, the runs that it names by whole paths: however they were written."""
     data = config.plain()
-    for key in _builds_on(data):
-        if key == "init":
-            data["init"] = str(Path(data["init"]).resolve())
-        else:
-            data["agent"]["expert"]["run"] = str(Path(data["agent"]["expert"]["run"]).resolve())
+    for keys, run in _builds_on(data).items():
+        data = _put(data, keys, str(Path(run).resolve()))
     return data
 
 

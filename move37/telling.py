@@ -70,6 +70,18 @@ def study_table(told: dict[str, Any]) -> list[str]:
     return lines
 
 
+def tournament_table(told: dict[str, Any]) -> list[str]:
+    """What a tournament told (`ratings.json`), as a table in Markdown: a row a player, the best first."""
+    lines = ["| player | Elo | 95 % | games | score | s a move |", "|---" * 6 + "|"]
+    for row in told["players"]:
+        interval = f"[{row['low']:.0f}, {row['high']:.0f}]" if row["low"] < row["high"] else "anchor"
+        seconds = f"{row['seconds_a_move']:.2g}" if row["seconds_a_move"] else ""
+        cells = [row["name"], f"{row['elo']:.0f}", interval, f"{row['games']:,}", f"{row['score']:.3f}"]
+        cells.append(seconds)
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
 def _range(values: list[float]) -> str:
     """Mean, and least and largest where there are several."""
     form = (lambda x: f"{x:.3f}") if max(map(abs, values)) < 10 else (lambda x: f"{x:,.1f}")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 import envs
 from rollouts.agent import Agent, Metrics
 from rollouts.build import build_agent
+from rollouts.pool import Frozen, digest
 from rollouts.problems import Listed, Problem, Problems
 from rollouts.rollout import Rollout, concatenate
 from rollouts.sampler import Sampler
@@ -137,6 +135,7 @@ class Fleet:
         episodes: int | None = None,
         group_size: int = 1,
         opponents: Sequence[Agent] = (),
+        odds: Sequence[float] | None = None,
         explore: bool = True,
         keep_obs: bool = True,
     ) -> Rollout:
@@ -149,7 +148,7 @@ class Fleet:
         wants: dict[str, Any] = {"group_size": group_size, "explore": explore, "keep_obs": keep_obs}
         wants |= {"steps": steps} if episodes is None else {"episodes": episodes // k}
         orders = self._orders([agent, *opponents])
-        wants |= {"version": self.version, "agent": orders[0], "opponents": orders[1:]}
+        wants |= {"version": self.version, "agent": orders[0], "opponents": orders[1:], "odds": odds}
         if self.problems is None or episodes is None:
             return concatenate(self._each("collect", [(None,)] * k, **wants))
         shares = [(self.problems.take(episodes // (k * group_size)),) for _ in range(k)]
@@ -190,7 +189,7 @@ class Fleet:
     def _orders(self, agents: Sequence[Agent]) -> list[Order]:
         """Weights go to the object store only where the last `collect` did not send the same ones."""
         specs, weights = [agent.spec() for agent in agents], [agent.weights() for agent in agents]
-        digests = [_digest(w) for w in weights]
+        digests = [a.digest if isinstance(a, Frozen) else digest(w) for a, w in zip(agents, weights)]
         if self.local:
             return list(zip(specs, weights, digests))
         import ray
@@ -237,15 +236,6 @@ def _remote_worker() -> Any:
     import ray
 
     return ray.remote(num_cpus=1)(RemoteWorker).remote()
-
-
-def _digest(weights: Mapping[str, np.ndarray]) -> str:
-    """Equal for equal weights."""
-    total = hashlib.blake2b()
-    for name, array in weights.items():
-        total.update(f"{name} {array.dtype} {array.shape}".encode())
-        total.update(np.ascontiguousarray(array).data)
-    return total.hexdigest()
 
 
 def _reason(error: Exception) -> str:

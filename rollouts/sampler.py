@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from envs.base import BatchEnv
+from envs.rng import from_seeds, uniform
 from rollouts import tree
 from rollouts.agent import Agent, Memory, Metrics
 from rollouts.problems import Problem, Problems, Uniform, seeds_from
@@ -46,6 +47,7 @@ class Sampler:
         self.told: Metrics = {}
         """What the stream of problems has to say of the last rollout."""
         self.obs: Any = None
+        self._odds: Sequence[float] | None = None
         self._all = np.arange(self.n)
 
     # -- what others use -------------------------------------------------------------------------------
@@ -58,14 +60,17 @@ class Sampler:
         episodes: int | None = None,
         group_size: int = 1,
         opponents: Sequence[Agent] = (),
+        odds: Sequence[float] | None = None,
         explore: bool = True,
         keep_obs: bool = True,
     ) -> Rollout:
         """Play `steps` rows in every slot, or `episodes` whole episodes.
 
-        With `opponents`, each episode draws one of them for the seats that `agent` does not hold (its own
-        seat alternates); without, `agent` holds every seat. `keep_obs=False` leaves out what only learning
-        needs (obs and final obs). Raises `ValueError` for numbers that do not fit together.
+        With `opponents`, each episode has one of them in the seats that `agent` does not hold (its own seat
+        alternates): they take turns, or are drawn by `odds`, a weight each. Games in progress go on with whom
+        they began with, by the place in the list, which may grow. Without any, `agent` holds every seat.
+        `keep_obs=False` leaves out what only learning needs (obs and final obs). Raises `ValueError` for
+        numbers that do not fit together.
         """
         if (steps is None) == (episodes is None):
             raise ValueError("collect needs either steps= or episodes=")
@@ -76,6 +81,9 @@ class Sampler:
                 f"self-play is for two seats, where one's gain is the other's loss; here are {self.seats}: "
                 "give opponents"
             )
+        if odds is not None and (len(odds) != len(opponents) or min(odds) < 0 or not sum(odds) > 0):
+            raise ValueError(f"{len(opponents)} opponents need as many odds, none below 0, not {list(odds)}")
+        self._odds = odds
         if steps is not None:
             return self._collect_steps(agent, steps, opponents, explore, keep_obs)
         assert episodes is not None
@@ -133,8 +141,10 @@ class Sampler:
         recorder = Recorder(keep_obs)
         if self.obs is None:
             self._start(agent, opponents, explore, recorder)
-        elif len(self._chairs) != 1 + len(opponents):
-            raise ValueError("games in progress go on with as many opponents as they began with")
+        elif (len(self._chairs) > 1) != bool(opponents) or len(self._chairs) > 1 + len(opponents):
+            raise ValueError("games in progress go on with all the opponents that they began with")
+        for newcomer in opponents[len(self._chairs) - 1 :]:
+            self._chairs.append(Seat(self.n, self.seats, newcomer.shares_memory))
         memory = self._chairs[0].memory
         for _ in range(steps):
             self._row(agent, opponents, self._all, explore, recorder, self._go_on)
@@ -359,7 +369,15 @@ class Sampler:
             chair.begin(slots)
         if self.seats > 1:
             self._seat[slots] = ids % self.seats
-            self._opponent[slots] = (ids // self.seats) % max(1, len(self._chairs) - 1)
+            self._opponent[slots] = self._draw(ids)
+
+    def _draw(self, ids: np.ndarray) -> np.ndarray:
+        """The opponent in each of these episodes: in turn, or by the odds and a generator of its own."""
+        if self._odds is None:
+            return (ids // self.seats) % max(1, len(self._chairs) - 1)
+        seed = int(seeds_from([self.seed, self.worker, 3], 1)[0])
+        below = np.cumsum(self._odds)
+        return np.searchsorted(below / below[-1], uniform(from_seeds(seed + ids)), side="right")
 
     def _ids(self, counts: np.ndarray) -> np.ndarray:
         """Ids that no other worker gives."""
@@ -371,7 +389,9 @@ class Sampler:
     def _account(self, slots: np.ndarray) -> dict[str, np.ndarray]:
         """What is told of the episodes that ended in `slots`."""
         names = {"episode": self._episode, "slot": self._all, "seed": self._seed, "group": self._group}
-        seat = self._seat[slots] if len(self._chairs) > 1 else np.zeros(len(slots), np.int64)
+        if len(self._chairs) > 1:
+            names |= {"seat": self._seat, "opponent": self._opponent}
+        seat = names.get("seat", np.zeros(self.n, np.int64))[slots]
         return {name: array[slots] for name, array in names.items()} | self._accounts.close(slots, seat)
 
     def _finish(self, recorder: Recorder, memory: Memory) -> Rollout:

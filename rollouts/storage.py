@@ -148,7 +148,8 @@ def _write_segment(folder: Path, segment: Segment) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f".{segment.name}.tmp"
     try:
-        save_file({k: np.ascontiguousarray(v) for k, v in segment.arrays.items()}, str(beside))
+        arrays = {k: np.ascontiguousarray(v).reshape(np.shape(v)) for k, v in segment.arrays.items()}
+        save_file(arrays, str(beside))
         sync_to_disk(beside)
         os.replace(beside, path)
         sync_to_disk(folder)

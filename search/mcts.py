@@ -8,6 +8,8 @@ the batch.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -143,12 +145,14 @@ class Search:
         noisy: np.ndarray | bool = False,
         kept: Kept | None = None,
         first: np.ndarray | bool = False,
+        seconds: float | None = None,
     ) -> Found:
         """Search from `states` (uint64 `[B, words]`); advances `rng` (uint64 `[B]`).
 
         `simulations` are those of the options, or others, one number or `[B]`. Where `noisy` (bool, or `[B]`)
         root noise is mixed into the prior (PUCT) or drawn for the moves (Gumbel). With `reuse`, `kept` is
-        what the last search of these games kept; games that are at their `first` move begin afresh.
+        what the last search of these games kept; games that are at their `first` move begin afresh. After
+        `seconds`, where they are given, no simulation begins any more (PUCT only).
         Raises `ValueError` as `checked_states` does, for a game that is over too.
         """
         states = checked_states(self.game, states, rng)
@@ -163,7 +167,7 @@ class Search:
         self._rounds(trees, rng, work, new)  # which adds the roots
         prior = _by_action(trees)(trees.edges["prior"][:, ROOT])
         self._add_noise(trees, rng, work, np.broadcast_to(noisy, count), simulations)
-        self._rounds(trees, rng, work, simulations)
+        self._rounds(trees, rng, work, simulations, seconds)
         self.simulated += int(work.done.sum())
         return self._read(trees, work, prior)
 
@@ -195,13 +199,23 @@ class Search:
             schedule=np.zeros((count, columns), np.int32),
         )
 
-    def _rounds(self, trees: Trees, rng: np.ndarray, work: Round, descents: np.ndarray) -> None:
-        """So many descents in each tree (int `[B]`)."""
+    def _rounds(
+        self,
+        trees: Trees,
+        rng: np.ndarray,
+        work: Round,
+        descents: np.ndarray,
+        seconds: float | None = None,
+    ) -> None:
+        """So many descents in each tree (int `[B]`), or those that begin within `seconds`."""
+        deadline = time.perf_counter() + (math.inf if seconds is None else seconds)
         work.left[:], work.done[:] = descents, 0
         planes = work.planes.reshape(-1, *self.game.shape, len(self.game.planes))
         while asked := self._advance(trees, rng, work):
             work.logits[:asked], work.values[:asked] = self.evaluator(planes[:asked])
             self.evaluated += asked
+            if time.perf_counter() > deadline:
+                work.left[:] = 0
             if len(self.cache.words):
                 store(self.cache, trees.states, work)
 

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from pydantic import Field
 
 from agents.networks import from_arrays, seeded, to_arrays
-from agents.options import NotNegative, Options, Precision, Share, checked, read
+from agents.options import NotNegative, Options, Positive, Precision, Share, checked, read
 from agents.replay.storage import digest
 from envs.board.spaces import game_of
 from envs.options import OptionError
@@ -65,7 +65,7 @@ class Planner(Agent):
 
     While exploring it adds root noise, draws moves by `temperature`, with `fast` searches shortly most of the
     time, and with `resign` in lost games. With `explore=False` it plays the best move after
-    `eval_simulations`.
+    `eval_simulations`, or as many of them as begin within `eval_seconds`.
 
     Decisions carry `policy` (float32 `[n, actions]`: what the search would have the network say), `value`
     (float32 `[n]`, exact where `proven`), `proven` (int8 `[n]`: UNKNOWN, LOST, DRAWN or WON for the mover),
@@ -90,6 +90,7 @@ class Planner(Agent):
         network: Mapping[str, Any] | None = None,
         search: Mapping[str, Any] | None = None,
         eval_simulations: Simulations = 400,
+        eval_seconds: Positive | None = None,
         temperature: Mapping[str, Any] | None = None,
         fast: Mapping[str, Any] | None = None,
         resign: Mapping[str, Any] | None = None,
@@ -101,6 +102,10 @@ class Planner(Agent):
         self.fast = None if fast is None else read(Fast, fast, "fast")
         self.resign = None if resign is None else read(Resign, resign, "resign")
         self.eval_simulations, self.precision, self.device = eval_simulations, precision, device
+        self.eval_seconds = eval_seconds
+        if eval_seconds is not None and self.search_options.rule == "gumbel":
+            said = "eval_seconds: the rule 'gumbel' shares out simulations that are known before; use puct"
+            raise OptionError("eval_seconds", said)
         full = self.search_options.simulations
         if self.fast is not None and self.fast.simulations > full:
             said = f"must be at most search.simulations ({full}), not {self.fast.simulations}"
@@ -123,7 +128,8 @@ class Planner(Agent):
         self, states: np.ndarray, rng: np.ndarray, first: np.ndarray, memory: Mapping[str, np.ndarray]
     ) -> Decision:
         """The best moves, and what speaks for them."""
-        found = self._search(states, rng, first, memory, self.eval_simulations)
+        seconds = self.eval_seconds
+        found = self._search(states, rng, first, memory, self.eval_simulations, seconds=seconds)
         told = {"visits": found.visits, "q": found.q, "prior": found.prior}
         fields = self._fields(found, np.ones(len(states), bool)) | told
         return Decision(found.best, self._memory(found), fields)
@@ -159,11 +165,12 @@ class Planner(Agent):
         memory: Mapping[str, np.ndarray],
         simulations: np.ndarray | int,
         noisy: np.ndarray | bool = False,
+        seconds: float | None = None,
     ) -> Found:
         """Search, going on with trees that were grown by these very weights."""
         trees = memory if "weights" in memory else None
         afresh = first if trees is None else first | (trees["weights"] != self.version)
-        return self.search.run(states, rng, simulations, noisy=noisy, kept=trees, first=afresh)
+        return self.search.run(states, rng, simulations, noisy, trees, afresh, seconds)
 
     def _memory(self, found: Found) -> dict[str, np.ndarray] | None:
         """The trees and whose they are; None without `reuse`."""
@@ -237,5 +244,5 @@ class Planner(Agent):
             "fast": None if self.fast is None else self.fast.model_dump(),
             "resign": None if self.resign is None else self.resign.model_dump(),
             "precision": self.precision,
-        }
+        } | ({} if self.eval_seconds is None else {"eval_seconds": self.eval_seconds})
         return {"path": "search.planner:Planner", "options": options}

@@ -8,12 +8,13 @@ one game is done before that of the next begins: a thread needs one tree for the
 from __future__ import annotations
 
 import math
+import time
 from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
 
-from agents.options import NotNegative, checked
+from agents.options import NotNegative, Positive, checked
 from agents.threads import share_out, workers_for
 from envs.board.batch import pick
 from envs.board.game import OPEN, PLAYOUT, call_playout, legal, outcome, play, to_play, value_of
@@ -35,6 +36,9 @@ from search.tree import (
     make_trees,
     proven_edge,
 )
+
+BURST = 500
+"""Simulations between two looks at the clock."""
 
 
 class Settings(NamedTuple):
@@ -64,7 +68,7 @@ class UCT(Agent):
     `c` weighs exploration: the next move to try is that of highest mean value + c · √(ln N / n). The paper's
     bound asks for √2 where values are in [0, 1], which is 2√2 for ours; half of it plays connect four better.
     With `exact`, wins, draws and losses are proven, and a decided search ends (MCTS-Solver; Winands et al.,
-    2008).
+    2008). With `seconds` a search takes so long, one game after another; `simulations` are then its most.
 
     Decisions carry `visits`, `q` and `value`, as in `Found`. What is found in a game depends on its state and
     generator alone. Raises `ValueError` for spaces of no board game, `OptionError` for options out of range.
@@ -80,8 +84,9 @@ class UCT(Agent):
         simulations: Simulations = 1000,
         c: NotNegative = 1.4,
         exact: bool = False,
+        seconds: Positive | None = None,
     ) -> None:
-        self.game = game_of(observation_space)
+        self.game, self.seconds = game_of(observation_space), seconds
         self.settings = Settings(simulations, float(c), exact)
         self.trees = make_trees(self.game, 1, simulations + 2)  # now: what is too large is told at once
 
@@ -108,6 +113,11 @@ class UCT(Agent):
             np.zeros(n, np.int64),
         )
 
+        if self.seconds is not None:
+            for b in range(n):
+                self._search_for(self.seconds, states, rng, b, found)
+            return found
+
         def work(w: int) -> None:
             tree = Tree(*(array[w] for array in self.trees))
             search_share(tree, self.game.code, self.settings, states, rng, w, workers, found)
@@ -115,34 +125,53 @@ class UCT(Agent):
         share_out(work, workers)
         return found
 
+    def _search_for(self, seconds: float, states: np.ndarray, rng: np.ndarray, b: int, found: Found) -> None:
+        """Search game `b` for so long: in bursts, between which the clock is looked at."""
+        deadline, tree, left = time.perf_counter() + seconds, self.tree, self.settings.simulations
+        rules, made = (self.game.code, self.settings), True
+        begin_one(tree, self.game.code, states[b])
+        while made and left > 0 and time.perf_counter() < deadline:
+            made = search_on(tree, *rules, rng, b, min(left, BURST)) == BURST
+            left -= BURST
+        read_root(tree, self.settings.exact, b, found)
+
     @property
     def tree(self) -> Tree:
         """That of the last search's first game."""
         return Tree(*(array[0] for array in self.trees))
 
     def spec(self) -> dict[str, Any]:
-        return {"path": "search.uct:UCT", "options": self.settings._asdict()}
+        seconds = {} if self.seconds is None else {"seconds": self.seconds}
+        return {"path": "search.uct:UCT", "options": self.settings._asdict() | seconds}
 
 
 @kernel
 def search_share(tree, code, settings, states, rng, first, step, found):  # type: ignore[no-untyped-def]
     """Search the games `first`, `first + step`, … one after another, all in the same tree."""
-    mask = np.empty(tree.edges.shape[1], np.bool_)
     for b in range(first, len(states), step):
-        search_one(tree, code, settings, states[b], rng, b, mask)
+        begin_one(tree, code, states[b])
+        search_on(tree, code, settings, rng, b, settings.simulations)
         read_root(tree, settings.exact, b, found)
 
 
 @kernel
-def search_one(tree, code, settings, state, rng, b, mask):  # type: ignore[no-untyped-def]
-    """All simulations of game `b`. The last of the tree's states is room for playouts."""
+def begin_one(tree, code, state):  # type: ignore[no-untyped-def]
+    """A tree of its root alone."""
     tree.states[ROOT, :] = state
-    add_node(tree, code, NONE, NONE, mask)
+    add_node(tree, code, NONE, NONE, np.empty(tree.edges.shape[1], np.bool_))
     tree.nodes[ROOT].visits = 1  # its own, as every node has: moves are tried from the next one on
-    room = tree.states[len(tree.states) - 1]
-    for _ in range(settings.simulations):
+
+
+@kernel
+def search_on(tree, code, settings, rng, b, simulations):  # type: ignore[no-untyped-def]
+    """So many simulations more of game `b`, or fewer where it is decided; returns how many.
+
+    The last of the tree's states is room for playouts.
+    """
+    mask, room = np.empty(tree.edges.shape[1], np.bool_), tree.states[len(tree.states) - 1]
+    for made in range(simulations):
         if tree.nodes[ROOT].proven != UNKNOWN:
-            return
+            return made
         leaf = find_leaf(tree, code, settings.c, rng, b, mask)
         ended = tree.nodes[leaf].proven != UNKNOWN
         if not ended:
@@ -152,6 +181,7 @@ def search_one(tree, code, settings, state, rng, b, mask):  # type: ignore[no-un
         back_up(tree, leaf, settings.exact)
         if settings.exact and ended:
             settle(tree, leaf)
+    return simulations
 
 
 @kernel

@@ -27,7 +27,9 @@ from move37.config import Config, load_config, make_config
 from move37.evaluate import evaluate
 from move37.logs import MetricsLog, read_samples
 from move37.study import load_study
-from move37.telling import study_table
+from move37.telling import study_table, tournament_table
+from move37.tournament.config import LadderConfig, SprtConfig, TournamentConfig, load_tournament
+from move37.tournament.entrants import Entrant
 from move37.yaml_text import parse_yaml
 from search.alphazero import AlphaZero
 from search.gate import GateOptions
@@ -145,6 +147,16 @@ def test_the_tables_of_an_agents_parts_are_their_fields(name, column, options):
 
 def test_the_table_of_keys_is_the_config():
     assert defaults(rows(page("configs.md"), "key", "type", "default"), "key") == keys_of(Config)
+
+
+def test_the_tables_of_tournaments_are_their_config():
+    keys = rows(page("tournaments.md"), "tournament", "default")
+    parts = {"ladder": LadderConfig, "sprt": SprtConfig}
+    wanted = {k: v for k, v in keys_of(TournamentConfig).items() if k not in parts}
+    for name, part in parts.items():
+        wanted |= keys_of(part, f"{name}.")
+    assert defaults(keys, "tournament") == wanted
+    assert defaults(rows(page("tournaments.md"), "entrant", "default"), "entrant") == keys_of(Entrant)
 
 
 def test_every_metric_has_a_row_and_every_row_a_metric(tmp_path):
@@ -325,8 +337,9 @@ def test_printed_commands_are_commands(path):
             continue
         context = commands[words[1]].make_context(words[1], words[2:])
         config = context.params.get("config") or ""
-        if words[1] == "train" and config.startswith("configs/"):
-            load_config(ROOT / config, context.params["overrides"] or ())
+        reads = {"train": load_config, "tournament": load_tournament}.get(words[1])
+        if reads and str(config).startswith("configs/"):
+            reads(ROOT / config, context.params["overrides"] or ())
 
 
 # -- names -----------------------------------------------------------------------------------------------
@@ -353,8 +366,8 @@ def test_symbols_that_a_page_names_are_in_their_files(path):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda p: p.stem)
 def test_every_config_is_read_and_says_what_to_expect(path):
-    study = path.parent.name == "studies"
-    assert load_study(path).stages if study else load_config(path).budget
+    read = {"studies": load_study, "tournament": load_tournament}.get(path.parent.name, load_config)
+    assert read(path)
     head = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert path.read_text().startswith("#"), "a config opens with what it shows"
     assert any(re.search(r"\d", line) for line in head), "… how long it takes and the number to expect"
@@ -401,6 +414,17 @@ def test_the_tables_of_studies_are_what_was_measured():
         assert "\n".join(study_table(json.loads(file.read_text()))) in told, file.name
         assert f"(img/study_{file.stem}.png)" in told
         assert (ROOT / "configs" / "studies" / f"{file.stem}.yaml").is_file()
+
+
+def test_the_tables_of_tournaments_are_what_was_measured():
+    told = page("results.md")
+    files = sorted((ROOT / "docs" / "results" / "tournaments").glob("*.json"))
+    assert files
+    for file in files:
+        found = json.loads(file.read_text())
+        assert "\n".join(tournament_table(found)) in told, file.name
+        assert f"{found['games']:,} games, {found['distinct']:,} of them different" in told, file.name
+        assert (ROOT / "configs" / "tournament" / f"{file.stem}.yaml").is_file()
 
 
 def test_the_readme_tells_the_means_that_were_measured():

@@ -389,7 +389,7 @@ def test_what_a_checkpoint_does_not_fit_is_named_with_old_and_new(tmp_path, monk
     from move37 import build
     from rollouts.fleet import Fleet
 
-    monkeypatch.setattr(build, "_start_ray", lambda *a: None)
+    monkeypatch.setattr(build, "start_ray", lambda *a: None)
     monkeypatch.setattr(build, "Fleet", lambda env, **kwargs: Fleet(env, **kwargs, local=True))
     run = move37.train(toy_config(), out=tmp_path / "run")
     with pytest.raises(UserError, match=rf"160: does not fit the config \({said}\): "):

@@ -195,7 +195,7 @@ def test_default_folder_is_named_after_the_config(tmp_path, monkeypatch):
     ],
 )
 def test_what_cannot_be_built_is_told_and_leaves_nothing(tmp_path, monkeypatch, change, said):
-    monkeypatch.setattr("move37.build._start_ray", lambda *a: None)
+    monkeypatch.setattr("move37.build.start_ray", lambda *a: None)
     with pytest.raises(UserError) as error:
         move37.train(toy_config(**change), out=tmp_path / "run")
     assert said in str(error.value)
@@ -284,7 +284,7 @@ def test_a_worker_s_own_words_and_its_loss_are_told(tmp_path, monkeypatch):
 
         return fleet
 
-    monkeypatch.setattr(build, "_start_ray", lambda *a: None)
+    monkeypatch.setattr(build, "start_ray", lambda *a: None)
     config = toy_config(sampler={"workers": 2})
     monkeypatch.setattr(build, "Fleet", broken(OptionError("longest", "longest must be small")))
     with pytest.raises(UserError, match=r"^config: env\.longest: longest must be small$"):
@@ -523,7 +523,7 @@ def test_workers_in_one_process_train_alike(tmp_path, monkeypatch):
     from move37 import build
     from rollouts.fleet import Fleet
 
-    monkeypatch.setattr(build, "_start_ray", lambda *a: None)
+    monkeypatch.setattr(build, "start_ray", lambda *a: None)
     monkeypatch.setattr(build, "Fleet", lambda env, **kwargs: Fleet(env, **kwargs, local=True))
     config = toy_config(sampler={"workers": 2})
     straight = move37.train(config, out=tmp_path / "straight")

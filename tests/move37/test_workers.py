@@ -40,7 +40,7 @@ sys.exit(main(["train", "endless.yaml", "--json"]))
 @pytest.fixture
 def local(monkeypatch):
     """The same workers in this process."""
-    monkeypatch.setattr(build, "_start_ray", lambda *a: None)
+    monkeypatch.setattr(build, "start_ray", lambda *a: None)
     monkeypatch.setattr(build, "Fleet", lambda env, **kwargs: Fleet(env, **kwargs, local=True))
 
 

@@ -1,0 +1,1 @@
+"""Tournaments: who plays, what is played, and what the games tell."""

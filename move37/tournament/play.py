@@ -1,0 +1,176 @@
+"""Plays a tournament to its end, in its folder, from wherever it was."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from move37.config import read_yaml
+from move37.disk import locked, told_of_disk
+from move37.errors import UserError
+from move37.guard import interruptible
+from move37.tournament.config import TournamentConfig, load_tournament
+from move37.tournament.draw import draw
+from move37.tournament.fleet import Here, Workers
+from move37.tournament.gamelog import GameLog, GameRecord, read_games
+from move37.tournament.standings import standings
+from move37.tournament.table import Tournament
+from move37.tournament.watch import Watcher
+from move37.yaml_text import dump_yaml
+from rollouts.storage import sync_to_disk
+from search.schedule import SWISS
+from search.sprt import decide, llr
+
+CONFIG, GAMES, RATINGS = "config.yaml", "games.jsonl", "ratings.json"
+FREE = ("pairs", "rounds", "workers", "cluster", "threads")
+"""What may change under a tournament that has begun: it gets longer, or is played elsewhere."""
+
+
+def run_tournament(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    out: Path | None = None,
+    watcher: Watcher | None = None,
+) -> dict[str, Any]:
+    """Play the tournament of a config to its end in the folder `out` (`runs/<name>`), or go on with it there.
+
+    Returns what `ratings.json` then holds (see `standings`). Raises `UserError` for what does not fit, for
+    another config than the folder's too, and `KeyboardInterrupt` after Ctrl-C: batches that were played are
+    kept.
+    """
+    config, origin = load_tournament(path, overrides)
+    folder, watcher = out or Path("runs") / Path(path).stem, watcher or Watcher()
+    check_same(folder, config)
+    tournament = Tournament(config, origin)
+    tournament.check_agents()
+    with told_of_disk(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / CONFIG, dump_yaml(config.plain()))
+    try:
+        with locked(folder, "another process plays this tournament"):
+            verdict = play_out(tournament, folder, watcher)
+    finally:
+        watcher.close()
+    told = standings(tournament.records, tournament.names, config.anchor, config.anchor_elo)
+    told |= verdict | {"game": tournament.game.title, "pairs": tournament.pairs}
+    with told_of_disk(folder):
+        write_text(folder / RATINGS, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+        told["figures"] = [str(figure) for figure in draw(folder, told, tournament)]
+    return told
+
+
+def play_out(tournament: Tournament, folder: Path, watcher: Watcher) -> dict[str, Any]:
+    """Play what is not played yet; what a test of two entrants came to, where there is one."""
+    records, wrong = read_games(folder / GAMES)
+    known = {record.game: record for record in records}
+    for said in wrong:
+        watcher.warn(said)
+    log = GameLog(folder / GAMES, records)
+    hall: Here | Workers = (Workers if tournament.config.workers else Here)(tournament)
+    verdict: dict[str, Any] = {}
+    try:
+        with interruptible() as stopped:
+            for batches in tournament.rounds():
+                missing = [batch for batch in batches if not tournament.is_done(batch, known)]
+                if missing and not over(verdict):
+                    watcher.start(tournament)
+                played = hall.play(missing, watcher.during)
+                for batch in batches:
+                    if over(verdict) or stopped():
+                        break
+                    new = batch in missing
+                    games = next(played)[1] if new else [known[number] for number in batch.games]
+                    tournament.records += games
+                    if new:
+                        log.add(games)
+                        watcher.played()
+                    verdict = tested(tournament)
+                if over(verdict) or stopped():
+                    break
+            if stopped():
+                count = len(tournament.records)
+                raise KeyboardInterrupt(f"stopped after {count:,} games, all kept; the same command goes on")
+    finally:
+        hall.close()
+        log.close()
+    kept = {record.game for record in tournament.records}
+    GameLog(folder / GAMES, tournament.records).close()  # in order, without what was played anew
+    if set(known) - kept:
+        watcher.warn(
+            f"{len(set(known) - kept)} games of {folder / GAMES} are not of this tournament: left out"
+        )
+    return verdict
+
+
+def tested(tournament: Tournament) -> dict[str, Any]:
+    """Where the test of two entrants stands; nothing without one."""
+    wanted = tournament.config.sprt
+    if wanted is None:
+        return {}
+    bins = pair_bins(tournament.records, tournament.names[0])
+    risks: Any = {"alpha": wanted.alpha, "beta": wanted.beta}
+    verdict = decide(bins, wanted.elo0, wanted.elo1, **risks)
+    found = float(llr(bins, wanted.elo0, wanted.elo1)) if sum(bins) else 0.0
+    return {"sprt": {**wanted.model_dump(), "pairs": bins, "llr": found, "verdict": verdict}}
+
+
+def over(verdict: Mapping[str, Any]) -> bool:
+    """Whether a test has come to its end."""
+    return bool(verdict) and verdict["sprt"]["verdict"] != "go on"
+
+
+def pair_bins(records: Sequence[GameRecord], name: str) -> list[int]:
+    """How many pairs gave `name` 0, 1, 2, 3, 4 half points."""
+    points: dict[int, float] = {}
+    for record in records:
+        own = record.points if record.first == name else 1 - record.points
+        points[record.game // 2] = points.get(record.game // 2, 0.0) + own
+    return np.bincount([int(2 * p) for p in points.values()], minlength=5).tolist()
+
+
+# -- the folder --------------------------------------------------------------------------------------------
+
+
+def check_same(folder: Path, config: TournamentConfig) -> None:
+    """`UserError` where the folder holds another tournament, or something else."""
+    if not (folder / CONFIG).is_file():
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(
+                f"{folder}: is there already and holds no tournament; name another folder (--out DIR)"
+            )
+        return
+    there, now = _flat(read_yaml(folder / CONFIG)), _flat(config.plain())
+    free = set(FREE) - ({"pairs"} if config.schedule == SWISS else set())
+    changed = [
+        f"{key} was {there.get(key, 'not there')}, is {now.get(key, 'not there')}"
+        for key in sorted(there | now)
+        if there.get(key) != now.get(key) and key.split(".")[0] not in free
+    ]
+    if changed:
+        raise UserError(f"{folder}: holds a tournament of another config: {'; '.join(changed[:5])}")
+
+
+def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(data, Mapping):
+        return {prefix.removesuffix("."): data}
+    found: dict[str, Any] = {}
+    for key, value in data.items():
+        found |= _flat(value, f"{prefix}{key}.")
+    return found
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
+    beside = path.with_name(f".{path.name}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        sync_to_disk(beside)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

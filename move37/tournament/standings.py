@@ -1,0 +1,165 @@
+"""What the games of a tournament tell: the table, and all that it rests on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from move37.errors import UserError
+from move37.tournament.gamelog import GameRecord
+from search.cycles import alpha_rank, crosstable, cycles, duels
+from search.ratings import Games, Ratings, bootstrap, connected, fit, residuals, sample_intervals
+
+SAMPLES = 200
+"""Of the bootstrap."""
+SURPRISING = 3.0
+"""Standard errors between what a pairing came to and what the ratings say, from which on it is told."""
+
+
+def as_games(records: Sequence[GameRecord], names: Sequence[str]) -> Games:
+    """Records as columns, by the numbers of names."""
+    number = {name: k for k, name in enumerate(names)}
+    return Games(
+        np.array([number[r.first] for r in records], np.int64),
+        np.array([number[r.second] for r in records], np.int64),
+        np.array([r.points for r in records], np.float64),
+        np.array([r.game // 2 if r.game >= 0 else -1 for r in records], np.int64),
+    )
+
+
+def check_connected(games: Games, names: Sequence[str]) -> None:
+    """`UserError` that says the groups, where no games connect all players."""
+    groups = connected(games, len(names))
+    if len(groups) > 1:
+        told = "; ".join(", ".join(names[k] for k in group) for group in groups)
+        said = f"no games connect these {len(groups)} groups, so they cannot be rated together"
+        raise UserError(f"{said}: {told}")
+
+
+def standings(
+    records: Sequence[GameRecord],
+    names: Sequence[str],
+    anchor: str | None = None,
+    anchor_elo: float = 0.0,
+    samples: int = SAMPLES,
+) -> dict[str, Any]:
+    """All that the games tell, as plain data; the best player first.
+
+    Ratings are those of `search.ratings.fit`, with errors by pairs of games; `low` and `high` are 95 %
+    intervals, `bootstrap` those of a bootstrap over pairs, `distinct` those where a game that was played
+    before, move for move, does not count again. Raises `UserError` where games do not connect the players.
+    """
+    if not records:
+        raise UserError("there are no games to rate")
+    games = as_games(records, names)
+    check_connected(games, names)
+    options: Any = {"anchor": None if anchor is None else names.index(anchor), "anchor_elo": anchor_elo}
+    ratings = fit(games, len(names), **options)
+    drawn = sample_intervals(bootstrap(games, len(names), samples, seed=0, **options)) if samples else None
+    once = distinct(records)
+    fewer = (
+        games
+        if once.all()
+        else Games(*(c[once] for c in (games.first, games.second, games.points, games.pair)))
+    )
+    apart = fit(fewer, len(names), **options)
+    points, count = crosstable(games, len(names))
+    order = np.argsort(-ratings.elo, kind="stable").tolist()
+    rows = [
+        {
+            "name": names[k],
+            "elo": number(ratings.elo[k]),
+            "low": number(ratings.intervals[k, 0]),
+            "high": number(ratings.intervals[k, 1]),
+            "bootstrap": [number(v) for v in drawn[k]] if drawn is not None else None,
+            "distinct": [number(v) for v in apart.intervals[k]],
+            "games": int(count[k].sum()),
+            "score": number(points[k].sum() / max(count[k].sum(), 1), 4),
+            "field": number(ratings.field()[k], 4),
+            **thought(records, names[k]),
+        }
+        for k in order
+    ]
+    ranked = np.ix_(order, order)
+    difference, error = (table[ranked] for table in ratings.differences())
+    found: dict[str, Any] = {
+        "games": len(records),
+        "distinct": int(once.sum()),
+        "anchor": anchor,
+        "anchor_elo": anchor_elo if anchor else None,
+        "players": rows,
+        "first_move": {"elo": number(ratings.first_move), "error": number(ratings.first_move_error)},
+        "draws": {"share": number(ratings.draw_share, 4), "nu": number(ratings.draw, 4)},
+        "difference": matrix(difference, 1),
+        "difference_error": matrix(error, 1),
+        "superiority": matrix(ratings.superiority()[ranked], 4),
+        "points": matrix(points[ranked], 1),
+        "played": matrix(count[ranked], 0),
+        "forfeits": dict(Counter(f"{loser(r)}: {r.why}" for r in records if r.why).most_common(20)),
+    }
+    names_in_order = [names[k] for k in order]
+    found["surprises"] = surprises(ratings, games, names)
+    beats = duels(games, len(names))[ranked]
+    found["cycles"] = [
+        {"players": [names_in_order[k] for k in cycle[:3]], "strength": number(cycle.strength, 4)}
+        for cycle in cycles(beats)[:10]
+    ]
+    payoffs = np.where(count > 0, points / np.maximum(count, 1), ratings.scores())[ranked]
+    shares = alpha_rank(payoffs)
+    found["alpha_rank"] = {name: number(share, 4) for name, share in zip(names_in_order, shares)}
+    return found
+
+
+def distinct(records: Sequence[GameRecord]) -> np.ndarray:
+    """Whether a game differs from all before it, in players, opening or moves: bool `[n]`."""
+    seen, found = set[tuple[str, ...]](), []
+    for record in records:
+        told = record.first, record.second, record.opening, record.moves
+        found.append(not record.moves or told not in seen)
+        seen.add(told)
+    return np.array(found, bool)
+
+
+def loser(record: GameRecord) -> str:
+    """Who lost a decided game."""
+    return record.second if record.points else record.first
+
+
+def thought(records: Sequence[GameRecord], name: str) -> dict[str, float | None]:
+    """Seconds and visits that a player takes a move, on average; None where nothing is known."""
+    moves, seconds, nodes = 0, 0.0, 0
+    for record in records:
+        for seat, who in enumerate((record.first, record.second)):
+            if who == name:
+                opened, made = len(record.opening.split()), len(record.moves.split())
+                moves += (made + 1 - (seat != opened % 2)) // 2
+                seconds, nodes = seconds + record.seconds[seat], nodes + record.nodes[seat]
+    if not moves:
+        return {"seconds_a_move": None, "visits_a_move": None}
+    return {
+        "seconds_a_move": round(seconds / moves, 6) or None,
+        "visits_a_move": round(nodes / moves, 1) or None,
+    }
+
+
+def surprises(ratings: Ratings, games: Games, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The meetings that came otherwise than the ratings say: what betrays that strength is not one number."""
+    off = residuals(games, ratings)
+    found = list[dict[str, Any]]()
+    for k in np.flatnonzero(np.abs(off.standard) >= SURPRISING):
+        a, b = (off.a[k], off.b[k]) if off.residual[k] > 0 else (off.b[k], off.a[k])
+        more, z = number(abs(off.residual[k]), 1), number(abs(off.standard[k]))
+        found.append({"winner": names[a], "loser": names[b], "points": more, "z": z})
+    return sorted(found, key=lambda row: -row["z"])[:10]
+
+
+def number(value: float, digits: int = 2) -> float:
+    """A number as a file keeps it."""
+    return round(float(value), digits)
+
+
+def matrix(values: np.ndarray, digits: int) -> list[list[float]]:
+    return [[number(value, digits) for value in row] for row in values]

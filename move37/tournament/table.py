@@ -1,0 +1,232 @@
+"""The entrants of a tournament at their table: which batches of games there are, and how one is played."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from agents.threads import begin
+from envs.board.game import OUTCOMES, Game
+from envs.board.vector import load_id
+from envs.options import OptionError
+from move37.build import set_threads, told
+from move37.errors import UserError
+from move37.exam import opening_plies
+from move37.origin import Origin
+from move37.players import player
+from move37.tournament.config import TournamentConfig
+from move37.tournament.entrants import Entrant, entrant_agent
+from move37.tournament.gamelog import GameRecord
+from rollouts.agent import Agent
+from rollouts.problems import seeds_from
+from search.arena import NONE, Fixtures, Openings, Played, play_games
+from search.openings import balanced, draw_openings, first_position, read_openings
+from search.schedule import SWISS, Pair, Plan, Standing, next_round, rounds
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pairs that are played together, from their first number on."""
+
+    round: int
+    number: int
+    pairs: tuple[Pair, ...]
+
+    @property
+    def games(self) -> range:
+        """The numbers of its games."""
+        return range(2 * self.number, 2 * (self.number + len(self.pairs)))
+
+
+class Tournament:
+    """The entrants of a config at their table, and all that they have played so far."""
+
+    def __init__(self, config: TournamentConfig, origin: Origin) -> None:
+        self.config, self.origin = config, origin
+        set_threads(config.threads)
+        with told(origin, "env"):
+            self.game: Game = load_id(config.env.id, config.env.options)
+        self.entrants = _rungs(config, origin) if config.ladder else dict(config.entrants)
+        self.names = list(self.entrants)
+        with told(origin, "openings"):
+            self.openings = openings_of(config, self.game)
+        self.pairs = min(config.pairs, len(self.openings))
+        """Openings of a meeting: fewer than asked for, where the game has no more."""
+        self.alone = any(entrant.timed for entrant in self.entrants.values())
+        self.records: list[GameRecord] = []
+        self._agents: list[Agent] = []
+
+    @property
+    def agents(self) -> list[Agent]:
+        """The entrants' agents, built when they are first asked for."""
+        if not self._agents:
+            try:
+                self._agents = [entrant_agent(name, e, self.game) for name, e in self.entrants.items()]
+            except UserError as error:
+                raise UserError(f"{self.origin.file}: {error}") from None
+        return self._agents
+
+    def check_agents(self) -> None:
+        """Build the agents, so that what cannot play is told before anything is played."""
+        assert self.agents
+
+    @property
+    def plan(self) -> Plan:
+        """Its schedule, in numbers."""
+        config, count = self.config, len(self.names)
+        newcomers = tuple(self.names.index(name) for name in config.newcomers)
+        length = config.rounds or max(1, (count - 1).bit_length())
+        return Plan(config.schedule, count, self.pairs, length, newcomers)
+
+    @property
+    def total(self) -> int:
+        """Games that there will be, if nothing stops it before."""
+        plan = self.plan
+        each = len(next_round(plan, []))
+        return 2 * each * rounds(plan)
+
+    def rounds(self) -> Iterator[list[Batch]]:
+        """The batches of each round, in the order of play.
+
+        A Swiss round follows from `records`: the games of rounds before must be there when it is asked for.
+        """
+        plan, number, played = self.plan, 0, list[Standing]()
+        for r in range(rounds(plan)):
+            try:
+                pairs = next_round(plan, played)
+            except ValueError:  # nobody is left to meet
+                return
+            size = 1 if self.alone else self.config.at_once // 2
+            starts = range(0, len(pairs), size)
+            yield [Batch(r, number + k, tuple(pairs[k : k + size])) for k in starts]
+            number += len(pairs)
+            if plan.format == SWISS:
+                played.append(self._standing(r))
+
+    def _standing(self, number: int) -> Standing:
+        won: dict[tuple[int, int], list[float]] = {}
+        for record in self.records:
+            if record.round == number:
+                first, second = self.names.index(record.first), self.names.index(record.second)
+                swapped = record.game % 2
+                meeting = (second, first) if swapped else (first, second)
+                won.setdefault(meeting, []).append(1 - record.points if swapped else record.points)
+        return Standing({meeting: float(np.mean(points)) for meeting, points in won.items()})
+
+    def play(self, batch: Batch, report: Callable[[int], None] = lambda done: None) -> list[GameRecord]:
+        """Play a batch. What comes out follows from the config and the batch alone."""
+        fixtures = self.fixtures(batch)
+        return self.written(batch, fixtures, self.play_fixtures(fixtures, report))
+
+    def play_fixtures(self, fixtures: Fixtures, report: Callable[[int], None] = lambda done: None) -> Played:
+        """Play some games between the entrants."""
+        explore = [entrant.explore for entrant in self.entrants.values()]
+        slots = 1 if self.alone else self.config.at_once
+        options: Any = {"slots": slots, "explore": explore, "report": report}
+        return begin(partial(play_games, self.game, self.agents, fixtures, **options)).result()
+
+    def is_done(self, batch: Batch, known: Mapping[int, GameRecord]) -> bool:
+        """Whether all games of a batch are `known`, by number: the same players, opening and seed."""
+        fixtures = self.fixtures(batch)
+        for k, number in enumerate(batch.games):
+            there, (first, second) = known.get(number), fixtures.players[k].tolist()
+            opening = moves_text(self.game, fixtures.openings.moves[k])
+            wanted = self.names[first], self.names[second], opening, int(fixtures.rng[k])
+            if there is None or (there.first, there.second, there.opening, there.seed) != wanted:
+                return False
+        return True
+
+    def fixtures(self, batch: Batch) -> Fixtures:
+        """The games of a batch: each pair's two, one after the other."""
+        players = [two for pair in batch.pairs for two in ((pair.a, pair.b), (pair.b, pair.a))]
+        numbers = np.repeat([self._opening(pair) for pair in batch.pairs], 2)
+        rng = [seeds_from([self.config.seed, 1, number], 1)[0] for number in batch.games]
+        return Fixtures(np.array(players), self.openings.take(numbers), np.array(rng).astype(np.uint64))
+
+    def _opening(self, pair: Pair) -> int:
+        """Which opening a pair has: those of one meeting are all different."""
+        if self.config.schedule == SWISS:
+            return pair.opening % len(self.openings)
+        k, q = divmod(pair.opening, len(next_round(self.plan, [])) // self.pairs)
+        return (k + q * 7919) % len(self.openings)  # any step does; meetings begin at different ones
+
+    def written(self, batch: Batch, fixtures: Fixtures, played: Played) -> list[GameRecord]:
+        """The games of a batch as the log has them."""
+        budgets = [entrant.budget for entrant in self.entrants.values()]
+        found = []
+        for k, number in enumerate(batch.games):
+            first, second = fixtures.players[k].tolist()
+            seconds, nodes = played.seconds[k].tolist(), played.nodes[k].tolist()
+            found.append(
+                GameRecord(
+                    number,
+                    batch.round,
+                    self.names[first],
+                    self.names[second],
+                    moves_text(self.game, fixtures.openings.moves[k]),
+                    moves_text(self.game, played.moves[k]),
+                    OUTCOMES[int(played.outcomes[k])],
+                    played.why[k],
+                    (round(seconds[0], 6), round(seconds[1], 6)),
+                    (nodes[0], nodes[1]),
+                    int(fixtures.rng[k]),
+                    (budgets[first], budgets[second]),
+                )
+            )
+        return found
+
+
+def moves_text(game: Game, moves: np.ndarray) -> str:
+    """Actions (ints `[plies]`, up to the first `NONE`) as people write them."""
+    return " ".join(game.move_text(int(action)) for action in moves[moves != NONE])
+
+
+def openings_of(config: TournamentConfig, game: Game) -> Openings:
+    """The openings of a tournament (`OptionError` where there are none)."""
+    wanted = config.openings
+    if wanted.file is not None:
+        try:
+            return read_openings(wanted.file, game)
+        except OSError as error:
+            raise OptionError("file", f"{wanted.file}: {error.strerror}") from None
+        except ValueError as error:
+            raise OptionError("file", str(error)) from None
+    plies = opening_plies(game) if wanted.plies is None else wanted.plies
+    least, most = plies if isinstance(plies, list) else (plies, plies)
+    if not least <= most < game.longest:
+        said = f"plies must be in [0, {game.longest - 1}], least before most, not {plies}"
+        raise OptionError("plies", said)
+    if most == 0:
+        return first_position(game)
+    keep = None
+    if wanted.judge is not None:
+        try:
+            judge = player(wanted.judge, game, trust=True)
+        except UserError as error:
+            raise OptionError("judge", str(error)) from None
+        keep = balanced(judge, game, wanted.window, config.seed)
+    found = begin(partial(draw_openings, game, wanted.count, (least, most), config.seed, keep)).result()
+    if not len(found):
+        raise OptionError("plies", f"no opening of {plies} random plies that is open and balanced was found")
+    return found
+
+
+def _rungs(config: TournamentConfig, origin: Origin) -> dict[str, Entrant]:
+    """The entrants of a ladder, by their env steps."""
+    from move37.run import Run
+
+    wanted = config.ladder
+    assert wanted is not None
+    with told(origin, "ladder"):
+        steps = Run.load(wanted.run).checkpoint_folder.snapshots()
+        chosen = sorted({*steps[:: wanted.every], *steps[-1:]}, key=int)
+        if len(chosen) < 2:
+            said = f"{wanted.run} has {len(steps)} snapshots: train it with checkpoint.snapshots"
+            raise OptionError("run", said)
+        return {
+            step: Entrant(run=wanted.run, checkpoint=step, simulations=wanted.simulations) for step in chosen
+        }

@@ -1,0 +1,116 @@
+"""A tournament as it is played: a live table in a terminal, a line now and then in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from move37.progress import clock
+
+if TYPE_CHECKING:
+    from move37.tournament.table import Tournament
+
+LINES = 5.0
+"""Seconds between two lines in a pipe."""
+FRAMES = 0.5
+"""Seconds between two pictures in a terminal."""
+
+
+class Watcher:
+    """Hears of a tournament, and says nothing. A person's tournament has their own board on the screen."""
+
+    def start(self, tournament: Tournament) -> None:
+        """Games are about to be played (told again at each round)."""
+
+    def during(self, done: int) -> None:
+        """So many games of the batch in progress are done."""
+
+    def played(self) -> None:
+        """A batch is done, and in the tournament's records."""
+
+    def warn(self, text: str) -> None:
+        """Something is not as it should be."""
+        print(f"move37: {text}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """There will be no more."""
+
+
+class Live(Watcher):
+    """Shows how far it is, how fast it goes, and who leads."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self.console = Console(highlight=False, markup=False)
+        self.live: Any = None
+        self.tournament: Tournament | None = None
+        self.begun, self.before, self.next = 0.0, 0, 0.0
+        self.now = 0
+
+    def start(self, tournament: Tournament) -> None:
+        if self.tournament is None:
+            self.tournament = tournament
+            self.begun, self.before = time.perf_counter(), len(tournament.records)
+            count, names = tournament.total, len(tournament.names)
+            said = f"{tournament.game.title}: {count:,} games of {names} entrants"
+            self.console.print(f"{said}, {self.before:,} are played" if self.before else said)
+        if self.live is None and self.console.is_terminal and not self._a_person_plays():
+            from rich.live import Live as Screen
+
+            self.live = Screen(console=self.console, auto_refresh=False, transient=True)
+            self.live.start()
+
+    def _a_person_plays(self) -> bool:
+        assert self.tournament is not None
+        return any(entrant.player == "person" for entrant in self.tournament.entrants.values())
+
+    def during(self, done: int) -> None:
+        self.now = done
+        self._show()
+
+    def played(self) -> None:
+        self.now = 0
+        self._show()
+
+    def close(self) -> None:
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
+
+    def _show(self) -> None:
+        now = time.perf_counter()
+        if now < self.next or self.tournament is None:
+            return
+        self.next = now + (LINES if self.live is None else FRAMES)
+        if self.live is None:
+            if not self._a_person_plays():
+                told = filter(None, (self.status(now), self.leaders(3)))
+                self.console.print("; ".join(told), soft_wrap=True)
+            return
+        self.live.update(f"{self.status(now)}\n{self.leaders(12, chr(10))}", refresh=True)
+
+    def status(self, now: float) -> str:
+        """How far it is, how fast it goes, and how long it will take."""
+        assert self.tournament is not None
+        done, total = len(self.tournament.records) + self.now, self.tournament.total
+        rate = (done - self.before) / max(now - self.begun, 1e-9)
+        left = clock((total - done) / rate) if rate > 0 else "?"
+        return f"{done:,} of {total:,} games, {rate:.3g} games/s, {left} left"
+
+    def leaders(self, count: int, between: str = ", ") -> str:
+        """The best so far by their score, in whole batches."""
+        assert self.tournament is not None
+        points, games = (np.zeros(len(self.tournament.names)) for _ in range(2))
+        number = {name: k for k, name in enumerate(self.tournament.names)}
+        for record in self.tournament.records:
+            first, second = number[record.first], number[record.second]
+            points[first] += record.points
+            points[second] += 1 - record.points
+            games[[first, second]] += 1
+        scores = points / np.maximum(games, 1)
+        best = [k for k in np.argsort(-scores, kind="stable") if games[k]][:count]
+        return between.join(f"{self.tournament.names[k]} {scores[k]:.3f}" for k in best)

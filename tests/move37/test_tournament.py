@@ -1,0 +1,502 @@
+"""Tournaments: the same games and the same table however they are played, and what is told of bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from envs.board import load
+from move37.cli import main
+from move37.errors import UserError
+from move37.tournament import play
+from move37.tournament.config import load_tournament
+from move37.tournament.gamelog import GameRecord, as_pgn, as_sgf, read_games, read_pgn
+from move37.tournament.play import run_tournament
+from move37.tournament.rate import rate_files
+from move37.tournament.standings import standings
+from move37.tournament.watch import Watcher
+from rollouts.agent import Agent, Decision
+from tests.search.test_gtp import FAKE
+
+SMALL = """
+env: {id: board/ConnectFour-v0}
+entrants: {a: random, b: "uct:10", c: "uct:40"}
+pairs: 6
+at_once: 8
+threads: 1
+"""
+
+
+class Cheat(Agent):
+    """Knows a column that nobody else knows."""
+
+    def __init__(self, observation_space, action_space, device="cpu"):
+        pass
+
+    def act(self, obs, *, rng, first, memory=None, explore=True):
+        return Decision(np.full(len(first), 99))
+
+
+def write(folder, text=SMALL, name="t.yaml"):
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def run(path, out, *overrides, watcher=None):
+    return run_tournament(path, overrides, out=out, watcher=watcher)
+
+
+def lines(folder):
+    """The games of a folder without what depends on the clock."""
+    found, wrong = read_games(folder / "games.jsonl")
+    assert not wrong
+    return [{k: v for k, v in vars(record).items() if k != "seconds"} for record in found]
+
+
+def table(told):
+    """The table without what depends on the clock."""
+    rows = [{k: v for k, v in row.items() if k != "seconds_a_move"} for row in told["players"]]
+    return rows, {k: v for k, v in told.items() if k not in ("players", "figures")}
+
+
+def told_of(capsys, *arguments):
+    """What a command says on stderr when it refuses."""
+    assert main([str(a) for a in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A tournament that ran through: (config, folder, what it told)."""
+    folder = tmp_path_factory.mktemp("whole")
+    path = write(folder)
+    return path, folder / "run", run(path, folder / "run")
+
+
+def test_all_play_all_with_both_colours_from_one_opening(whole):
+    _, folder, told = whole
+    records, _ = read_games(folder / "games.jsonl")
+    assert len(records) == told["games"] == 36
+    assert [r.game for r in records] == list(range(36))
+    for one, two in zip(records[::2], records[1::2]):
+        assert (one.first, one.second) == (two.second, two.first)
+        assert one.opening == two.opening
+        assert len(one.opening.split()) == 4
+    meetings = [frozenset((r.first, r.second)) for r in records[::2]]
+    assert all(meetings.count(m) == 6 for m in meetings)
+    for meeting in set(meetings):
+        own = [r.opening for r, m in zip(records[::2], meetings) if m == meeting]
+        assert len(set(own)) == 6
+    assert [row["name"] for row in told["players"]] == ["c", "b", "a"]
+    on_disk = json.loads((folder / "ratings.json").read_text())
+    assert on_disk["players"] == told["players"]
+    assert (folder / "ratings.png").stat().st_size > 10_000
+    game = load("connect_four")
+    for record in records:
+        moves = [game.parse_move(word) for word in f"{record.opening} {record.moves}".split()]
+        assert outcome_of(game, moves) == record.outcome
+
+
+def outcome_of(game, moves):
+    from envs.board.game import OUTCOMES, outcome, play
+
+    state = game.new()[0]
+    for action in moves:
+        play(game.code, state, action)
+    return OUTCOMES[outcome(state)]
+
+
+class StopsAfter(Watcher):
+    """Ctrl-C after so many batches of this process."""
+
+    def __init__(self, batches):
+        self.left = batches
+
+    def played(self):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_stopped_twice_it_comes_to_the_same_games_and_table(whole, tmp_path):
+    path, folder, told = whole
+    for batches in (1, 2):
+        with pytest.raises(KeyboardInterrupt, match="games, all kept; the same command goes on"):
+            run(path, tmp_path / "run", watcher=StopsAfter(batches))
+    assert len(lines(tmp_path / "run")) == 24
+    again = run(path, tmp_path / "run")
+    assert lines(tmp_path / "run") == lines(folder)
+    assert table(again) == table(told)
+
+
+def test_killed_it_goes_on(whole, tmp_path):
+    path, folder, told = whole
+    command = [sys.executable, "-m", "move37", "tournament", str(path), "--out", str(tmp_path / "run")]
+    for wanted in (1, 10):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        games, deadline = tmp_path / "run" / "games.jsonl", time.monotonic() + 60
+        while time.monotonic() < deadline and process.poll() is None:
+            if games.exists() and games.read_text().count("\n") >= wanted:
+                break
+            time.sleep(0.005)
+        process.kill()
+        process.wait()
+    assert table(run(path, tmp_path / "run")) == table(told)
+    assert lines(tmp_path / "run") == lines(folder)
+
+
+def test_a_corrupt_line_is_told_and_its_batch_is_played_again(whole, tmp_path, capsys):
+    path, folder, told = whole
+    there = (folder / "games.jsonl").read_text().splitlines(keepends=True)
+    there[10] = there[10][:30] + "\n"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text((folder / "config.yaml").read_text())
+    (tmp_path / "run" / "games.jsonl").write_text("".join(there) + '{"game": 99')
+    again = run(path, tmp_path / "run")
+    said = capsys.readouterr().err
+    assert "games.jsonl, line 11: is no JSON; left out" in said
+    assert "games.jsonl, line 37: is no JSON; left out" in said
+    assert table(again) == table(told)
+    assert lines(tmp_path / "run") == lines(folder)
+
+
+def test_what_was_played_is_not_played_again(whole, monkeypatch, tmp_path):
+    path, folder, told = whole
+    from move37.tournament import table as module
+
+    monkeypatch.setattr(module, "play_games", lambda *a, **k: pytest.fail("all is there"))
+    assert table(run(path, folder)) == table(told)
+
+
+def test_it_can_be_made_longer(whole, tmp_path):
+    path, folder, _ = whole
+    (tmp_path / "run").mkdir()
+    for name in ("config.yaml", "games.jsonl"):
+        (tmp_path / "run" / name).write_text((folder / name).read_text())
+    told = run(path, tmp_path / "run", "pairs=8")
+    assert told["games"] == 48
+    assert lines(tmp_path / "run")[:32] == lines(folder)[:32]
+
+
+def test_workers_that_are_killed_play_their_games_again(whole, tmp_path, monkeypatch):
+    path, folder, _ = whole
+    import ray
+
+    made, killed = [], []
+
+    class Noted(play.Workers):
+        def __init__(self, tournament):
+            super().__init__(tournament)
+            made.append(self)
+
+    class Kills(Watcher):
+        def played(self):
+            for actor in made[0].actors if not killed else ():
+                ray.kill(actor, no_restart=False)
+                killed.append(actor)
+
+    monkeypatch.setattr(play, "Workers", Noted)
+    run(path, tmp_path / "run", "workers=2", watcher=Kills())
+    assert len(killed) == 2
+    assert lines(tmp_path / "run") == lines(folder)
+
+
+def test_a_cheat_loses_and_the_tournament_goes_on(tmp_path, capsys):
+    text = SMALL.replace("a: random", "cheat: {player: 'tests.move37.test_tournament:Cheat'}")
+    told = run(write(tmp_path, text), tmp_path / "run")
+    assert told["games"] == 36
+    assert told["players"][-1]["name"] == "cheat"
+    assert told["players"][-1]["score"] == 0
+    said = "cheat: illegal move: there is no action 99; 7 are counted from 0"
+    assert told["forfeits"] == {said: 24}
+    assert main(["rate", str(tmp_path / "run")]) == 0
+    assert f"24 × {said}" in capsys.readouterr().out
+
+
+def test_engines_that_fail_lose_and_the_tournament_goes_on(tmp_path):
+    (tmp_path / "fake.py").write_text(FAKE)
+    command = shlex.join([sys.executable, "-S", str(tmp_path / "fake.py"), str(tmp_path / "log")])
+    text = f"""
+env: {{id: board/TicTacToe-v0}}
+entrants:
+  sound: {{gtp: "{command}", seconds: 20}}
+  hangs: {{gtp: "{command} hangs", seconds: 0.3}}
+  dies: {{gtp: "{command} dies"}}
+  resigns: {{gtp: "{command} says '= resign'"}}
+pairs: 1
+openings: {{plies: 2}}
+threads: 1
+"""
+    told = run(write(tmp_path, text), tmp_path / "run")
+    assert told["games"] == 12
+    assert told["players"][0]["name"] == "sound"
+    assert told["players"][0]["score"] == 1
+    for name, said in (("hangs", "0.3"), ("dies", "out of luck"), ("resigns", "resigned")):
+        assert any(key.startswith(f"{name}: ") and said in key for key in told["forfeits"]), name
+    assert sum(told["forfeits"].values()) == 12
+
+
+def test_a_swiss_tournament(tmp_path):
+    entrants = ", ".join(f"'p{k}': 'uct:{3 * k + 1}'" for k in range(5))
+    text = (
+        f"env: {{id: board/TicTacToe-v0}}\nentrants: {{{entrants}}}\nschedule: swiss\npairs: 3\nthreads: 1\n"
+    )
+    told = run(write(tmp_path, text + "rounds: 3\n"), tmp_path / "run")
+    records, _ = read_games(tmp_path / "run" / "games.jsonl")
+    assert told["games"] == len(records) == 3 * 2 * 2 * 3
+    for number in range(3):
+        met = {frozenset((r.first, r.second)) for r in records if r.round == number}
+        assert len(met) == 2
+    assert len({frozenset((r.first, r.second)) for r in records}) == 6  # no rematch
+
+
+def test_two_entrants_play_until_a_test_is_decided(tmp_path):
+    text = (
+        SMALL.replace(', c: "uct:40"', "")
+        .replace('b: "uct:10"', "b: 'uct:60'")
+        .replace("pairs: 6", "pairs: 200")
+    )
+    path = write(tmp_path, text.replace("{a: random, b: 'uct:60'}", "{b: 'uct:60', a: random}"))
+    told = run(path, tmp_path / "run", "sprt={elo0: 0, elo1: 100}")
+    assert told["sprt"]["verdict"] == "accept"
+    assert told["sprt"]["llr"] > 2.94
+    assert told["games"] < 100
+    assert sum(told["sprt"]["pairs"]) == told["games"] / 2
+    again = run(path, tmp_path / "run", "sprt={elo0: 0, elo1: 100}")
+    assert table(again) == table(told)
+
+
+def test_a_gauntlet(tmp_path):
+    text = SMALL + "schedule: gauntlet\nnewcomers: [c]\n"
+    told = run(write(tmp_path, text), tmp_path / "run")
+    assert told["games"] == 24
+    records, _ = read_games(tmp_path / "run" / "games.jsonl")
+    assert all("c" in (r.first, r.second) for r in records)
+
+
+def test_searches_by_the_clock_take_their_time(tmp_path):
+    text = """
+env: {id: board/TicTacToe-v0}
+entrants: {slow: {player: uct, seconds: 0.02}, fast: random}
+pairs: 2
+threads: 1
+"""
+    told = run(write(tmp_path, text), tmp_path / "run")
+    slow = next(row for row in told["players"] if row["name"] == "slow")
+    assert 0.019 < slow["seconds_a_move"] < 0.2
+    assert slow["visits_a_move"] > 1000
+
+
+# -- bad input ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("a: random", "a: rendom"), ("entrants.a", "did you mean 'random'?")),
+        (("a: random", "a: {gtp: /no/such/engine}"), ("a",)),
+        (("a: random", "a: {run: nowhere}"), ("entrants.a", "nowhere")),
+        (("a: random", "a: {player: random, run: x}"), ("entrants.a", "one of player, run and gtp")),
+        (("a: random", "a: {player: random, simulations: 5}"), ("entrants.a", "of a run")),
+        (('b: "uct:10", c: "uct:40"', ""), ("2 entrants at least, not 1",)),
+        (("pairs: 6", "pears: 6"), ("pears: unknown key", "pairs")),
+        (("pairs: 6", "anchor: d"), ("no entrant 'd'; there are a, b, c",)),
+        (("pairs: 6", "newcomers: [a]"), ("newcomers are of the schedule 'gauntlet'",)),
+        (("at_once: 8", "at_once: 7"), ("at_once", "multiple of 2")),
+        (("pairs: 6", "openings: {plies: 99}"), ("openings.plies", "[0, 41]")),
+        (("pairs: 6", "openings: {file: none.txt}"), ("openings.file", "none.txt: No such file")),
+        (("pairs: 6", "openings: {judge: random}"), ("openings", "tells no values")),
+        (("pairs: 6", "sprt: {elo0: 0}"), ("sprt is of two entrants",)),
+        (("ConnectFour-v0", "ConectFour-v0"), ("env: no game", "did you mean")),
+        (("board/ConnectFour-v0", "CartPole-v1"), ("env",)),
+    ],
+)
+def test_a_config_that_does_not_fit_is_told_in_a_line(change, said, tmp_path, capsys):
+    assert change[0] in SMALL
+    path = write(tmp_path, SMALL.replace(*change))
+    told = told_of(capsys, "tournament", path, "--out", tmp_path / "run")
+    assert told.count("\n") == 1
+    assert str(path) in told
+    for word in said:
+        assert word in told
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_of_one_name_are_told(tmp_path, capsys):
+    path = write(tmp_path, SMALL.replace("b:", "a:", 1))
+    said = told_of(capsys, "tournament", path, "--out", tmp_path / "run")
+    assert "'a'" in said
+    assert "twice" in said
+
+
+def test_an_entrant_for_another_game_is_told(tmp_path, capsys):
+    text = SMALL.replace("ConnectFour", "TicTacToe").replace("a: random", "a: configs/trained/connect_four")
+    said = told_of(capsys, "tournament", write(tmp_path, text), "--out", tmp_path / "run")
+    assert "entrants.a: configs/trained/connect_four plays connect four, not tic-tac-toe" in said
+
+
+def test_another_config_under_a_tournament_is_told(whole, tmp_path, capsys):
+    path, folder, _ = whole
+    said = told_of(capsys, "tournament", path, "seed=5", "entrants.b=uct:11", "--out", folder)
+    assert (
+        "holds a tournament of another config: entrants.b.player was uct:10, is uct:11; seed was 0, is 5"
+        in said
+    )
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    said = told_of(capsys, "tournament", path, "--out", tmp_path / "other")
+    assert "is there already and holds no tournament" in said
+
+
+def test_groups_that_never_met_are_told(tmp_path, capsys):
+    games = [("a", "b"), ("b", "a"), ("c", "d")]
+    file = tmp_path / "games.jsonl"
+    file.write_text(
+        "".join(json.dumps({"first": f, "second": s, "outcome": "draw"}) + "\n" for f, s in games)
+    )
+    said = told_of(capsys, "rate", file)
+    assert "no games connect these 2 groups, so they cannot be rated together: a, b; c, d" in said
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{}", "'first' must be a text"),
+        ("[1]", "a game is a mapping"),
+        ('{"first": "a", "second": "a", "outcome": "draw"}', "'a' plays itself"),
+        ('{"first": "a", "second": "b", "outcome": "won"}', "outcome must be one of"),
+        ('{"first": "a", "second": "b", "outcome": "draw", "game": "x"}', "'game' must be a whole number"),
+    ],
+)
+def test_lines_that_are_no_games_are_told_and_the_rest_is_kept(line, said, tmp_path, capsys):
+    file = tmp_path / "games.jsonl"
+    good = '{"first": "a", "second": "b", "outcome": "first won"}\n'
+    file.write_text(good + line + "\n" + good)
+    assert main(["rate", str(file), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["games"] == 2
+    assert f"{file}, line 2: is no game: {said}" in captured.err
+
+
+# -- files of others ---------------------------------------------------------------------------------------
+
+PGN = """[Event "club"]
+[White "Ann"]
+[Black "Bob \\"B\\" Smith"]
+[Result "1-0"]
+
+1. e4 e5 1-0
+
+[Event "club"]
+[White "Bob \\"B\\" Smith"]
+[Black "Ann"]
+[Result "1/2-1/2"]
+
+1. d4 1/2-1/2
+
+[Event "club"]
+[White "Ann"]
+[Black "Bob \\"B\\" Smith"]
+[Result "*"]
+"""
+
+
+def test_pgn_is_rated(tmp_path):
+    (tmp_path / "a.pgn").write_text(PGN)
+    told = rate_files([tmp_path / "a.pgn"])
+    assert told["games"] == 2
+    assert [row["name"] for row in told["players"]] == ["Ann", 'Bob "B" Smith']
+    assert told["players"][0]["score"] == 0.75
+
+
+def test_pgn_that_we_write_is_rated_the_same(whole, tmp_path):
+    _, folder, told = whole
+    again = rate_files([folder], pgn=tmp_path / "all.pgn")
+    other = rate_files([tmp_path / "all.pgn"])
+    for key in ("elo", "low", "high", "score"):
+        assert [r[key] for r in again["players"]] == [r[key] for r in other["players"]]
+    assert again["players"] == told["players"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("hello", "holds no game"),
+        ('[White "a"]\n[Result "1-0"]\n', "line 1: a game without Black"),
+        ('[White "a"]\n[Black "b"]\n[Result "2-0"]\n', "line 1: Result must be"),
+        ('[White "a"]\n[Black "a"]\n[Result "1-0"]\n', "'a' plays itself"),
+    ],
+)
+def test_pgn_that_is_none_is_told(text, said, tmp_path):
+    (tmp_path / "a.pgn").write_text(text)
+    with pytest.raises(UserError, match=said):
+        read_pgn(tmp_path / "a.pgn")
+
+
+def test_sgf_names_cells_from_the_top_left():
+    go = load("go", {"size": 5})
+    record = GameRecord(0, 0, "a]b", "c", "a5 e5", "a1 pass", "first won")
+    text = as_sgf(record, go)
+    assert "GM[1]" in text
+    assert "SZ[5]" in text
+    assert "PB[a\\]b]" in text
+    assert re.findall(r";([BW]\[\w*\])", text) == ["B[aa]", "W[ea]", "B[ae]", "W[]"]
+    with pytest.raises(UserError, match="SGF knows no connect four"):
+        as_sgf(record, load("connect_four"))
+
+
+def test_a_game_in_pgn_has_its_moves():
+    text = as_pgn(GameRecord(3, 1, "a", "b", "4 4", "3 2 1", "draw", "resigned"), "connect four")
+    assert text.endswith("1. 4 4 2. 3 2 3. 1 1/2-1/2\n\n")
+    assert '[Round "2"]' in text
+    assert '[Termination "resigned"]' in text
+
+
+# -- what the games tell -----------------------------------------------------------------------------------
+
+
+def test_games_that_were_played_before_are_counted_as_such():
+    dice, same = np.random.default_rng(0), []
+    for opening in range(20):
+        ends = dice.choice(["first won", "draw", "second won"], size=2, p=[0.5, 0.2, 0.3]).tolist()
+        for again in range(15):
+            number = 2 * (20 * again + opening)
+            same.append(GameRecord(number, 0, "a", "b", str(opening), "x", ends[0]))
+            same.append(GameRecord(number + 1, 0, "b", "a", str(opening), "x", ends[1]))
+    told = standings(same, ["a", "b"])
+    assert (told["games"], told["distinct"]) == (600, 40)
+    width = np.diff([[row["distinct"], [row["low"], row["high"]]] for row in told["players"]])[..., 0]
+    assert (width[:, 0] > 3 * width[:, 1]).all()
+
+
+def test_a_circle_and_surprises_are_told():
+    who, records = [("rock", "scissors"), ("scissors", "paper"), ("paper", "rock")], []
+    for k in range(60):
+        winner, loser = who[k % 3]
+        records.append(GameRecord(2 * k, 0, winner, loser, "", f"{k}", "first won"))
+        records.append(GameRecord(2 * k + 1, 0, loser, winner, "", f"{k}", "second won"))
+    told = standings(records, ["rock", "paper", "scissors"])
+    assert len(told["cycles"]) == 1
+    assert set(told["cycles"][0]["players"]) == {"rock", "paper", "scissors"}
+    assert len(told["surprises"]) == 3
+    assert all(share == pytest.approx(1 / 3, abs=1e-3) for share in told["alpha_rank"].values())
+
+
+def test_overrides_and_shorthand(tmp_path):
+    config, _ = load_tournament(write(tmp_path), ["pairs=3", "entrants.d=alphabeta:2"])
+    assert config.pairs == 3
+    assert config.entrants["d"].player == "alphabeta:2"
+    assert config.entrants["d"].family == "alphabeta"
+    assert load_tournament(write(tmp_path))[0].entrants["b"].budget == "uct:10"
