@@ -16,7 +16,7 @@ from search.ratings import Games, Ratings, bootstrap, connected, fit, residuals,
 SAMPLES = 200
 """Of the bootstrap."""
 SURPRISING = 3.0
-"""Standard errors between what a pairing came to and what the ratings say, from which on it is told."""
+"""Standard errors (and a point, at least) between what a pairing came to and what the ratings say: it is told."""
 
 
 def as_games(records: Sequence[GameRecord], names: Sequence[str]) -> Games:
@@ -149,7 +149,7 @@ def surprises(ratings: Ratings, games: Games, names: Sequence[str]) -> list[dict
     """The meetings that came otherwise than the ratings say: what betrays that strength is not one number."""
     off = residuals(games, ratings)
     found = list[dict[str, Any]]()
-    for k in np.flatnonzero(np.abs(off.standard) >= SURPRISING):
+    for k in np.flatnonzero((np.abs(off.standard) >= SURPRISING) & (np.abs(off.residual) >= 1)):
         a, b = (off.a[k], off.b[k]) if off.residual[k] > 0 else (off.b[k], off.a[k])
         more, z = number(abs(off.residual[k]), 1), number(abs(off.standard[k]))
         found.append({"winner": names[a], "loser": names[b], "points": more, "z": z})

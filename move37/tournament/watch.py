@@ -91,7 +91,10 @@ class Live(Watcher):
                 told = filter(None, (self.status(now), self.leaders(3)))
                 self.console.print("; ".join(told), soft_wrap=True)
             return
-        self.live.update(f"{self.status(now)}\n{self.leaders(12, chr(10))}", refresh=True)
+        from rich.text import Text
+
+        width = max(map(len, self.tournament.names))
+        self.live.update(Text(f"{self.status(now)}\n{self.leaders(12, chr(10), width)}"), refresh=True)
 
     def status(self, now: float) -> str:
         """How far it is, how fast it goes, and how long it will take."""
@@ -101,7 +104,7 @@ class Live(Watcher):
         left = clock((total - done) / rate) if rate > 0 else "?"
         return f"{done:,} of {total:,} games, {rate:.3g} games/s, {left} left"
 
-    def leaders(self, count: int, between: str = ", ") -> str:
+    def leaders(self, count: int, between: str = ", ", width: int = 0) -> str:
         """The best so far by their score, in whole batches."""
         assert self.tournament is not None
         points, games = (np.zeros(len(self.tournament.names)) for _ in range(2))
@@ -113,4 +116,4 @@ class Live(Watcher):
             games[[first, second]] += 1
         scores = points / np.maximum(games, 1)
         best = [k for k in np.argsort(-scores, kind="stable") if games[k]][:count]
-        return between.join(f"{self.tournament.names[k]} {scores[k]:.3f}" for k in best)
+        return between.join(f"{self.tournament.names[k]:<{width}} {scores[k]:.3f}" for k in best)
