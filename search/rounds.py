@@ -56,7 +56,7 @@ def advance_all(trees, code, settings, rng, cache, work, workers):  # type: igno
         advance(trees, code, settings, rng, cache, work, np.int64(w), workers)
 
 
-@lean_kernel
+@kernel(_nrt=False)  # called, not put in: a parallel loop would take its variables for its own
 def advance(trees, code, settings, rng, cache, work, first, step):  # type: ignore[no-untyped-def]
     """Take in what was said of the leaves, and find the next ones, in the trees `first`, `first + step`, …"""
     for b in range(first, len(work.left), step):

@@ -24,8 +24,9 @@ Simulations = Annotated[int, Field(ge=1, le=10_000_000)]
 ROOT, NONE = np.int64(0), np.int64(-1)
 UNKNOWN, LOST, DRAWN, WON = range(4)
 
-lean_kernel = kernel(_nrt=False)
-"""For kernels that take no memory. Counting references to arrays would cost a third of a search."""
+lean_kernel = kernel(_nrt=False, inline="always")
+"""For kernels that take no memory, put into those that call them: to count references to arrays would cost a
+third of a search, and to hand over tuples of a dozen arrays, by value, another third."""
 
 
 class Trees(NamedTuple):

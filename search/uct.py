@@ -33,6 +33,7 @@ from search.tree import (
     add_node,
     back_up,
     exact_value,
+    lean_kernel,
     make_trees,
     proven_edge,
 )
@@ -184,7 +185,7 @@ def search_on(tree, code, settings, rng, b, simulations):  # type: ignore[no-unt
     return simulations
 
 
-@kernel
+@lean_kernel
 def find_leaf(tree, code, c, rng, b, mask):  # type: ignore[no-untyped-def]
     """The node where a descent ends: a new one, or one whose value is known.
 
@@ -202,7 +203,7 @@ def find_leaf(tree, code, c, rng, b, mask):  # type: ignore[no-untyped-def]
     return node
 
 
-@kernel
+@lean_kernel
 def choose(tree, node, c):  # type: ignore[no-untyped-def]
     """The edge of highest mean value + c · √(ln N / n), of a node where all were tried (UCB1)."""
     scale = np.float32(c * math.sqrt(math.log(tree.nodes[node].visits - 1)))
@@ -215,7 +216,7 @@ def choose(tree, node, c):  # type: ignore[no-untyped-def]
     return best
 
 
-@kernel
+@lean_kernel
 def play_out(code, state, rng, b, mask):  # type: ignore[no-untyped-def]
     """Play on at random to the end, on `state` itself; returns the outcome."""
     if code[0][PLAYOUT] != 0:
@@ -226,7 +227,7 @@ def play_out(code, state, rng, b, mask):  # type: ignore[no-untyped-def]
     return outcome(state)
 
 
-@kernel
+@lean_kernel
 def settle(tree, index):  # type: ignore[no-untyped-def]
     """Have the moves that lead to `index`, proven, and to what it proves above, count as what they are worth.
 

@@ -16,7 +16,7 @@ from search.ratings import Games, Ratings, bootstrap, connected, fit, residuals,
 SAMPLES = 200
 """Of the bootstrap."""
 SURPRISING = 3.0
-"""Standard errors (and a point, at least) between what a pairing came to and what the ratings say: it is told."""
+"""Standard errors, and a point at least, between what a pairing came to and what the ratings say."""
 
 
 def as_games(records: Sequence[GameRecord], names: Sequence[str]) -> Games:
