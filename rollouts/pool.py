@@ -134,8 +134,8 @@ class Pool:
         free = next((i for i, m in enumerate(self.members) if m.leaves), len(self.members))
         self.members[free : free + 1] = [member]
         own = sorted((m for m in self.members if m.joined != STAYS and not m.leaves), key=lambda m: m.joined)
-        if len(own) > self.keep:
-            own[least_missed([m.joined for m in own])].leaves = True
+        while len(own) > self.keep:
+            own.pop(least_missed([m.joined for m in own])).leaves = True
 
     def metrics(self) -> Metrics:
         """`pool/size`, and of the win rates that are known `pool/win_rate` (mean) and `pool/worst`."""

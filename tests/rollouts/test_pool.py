@@ -163,6 +163,16 @@ def test_whoever_leaves_keeps_its_place_until_the_next_one_joins():
     assert [m.leaves for m in playing.members] == [False, False, True]
 
 
+def test_a_pool_that_is_to_keep_fewer_shrinks():
+    playing = pool(keep=4)
+    for step in (0, 10, 20, 30):
+        playing.grow(weights(step), step)
+    playing.keep = 2
+    for step in (40, 50):
+        playing.grow(weights(step), step)
+        assert [m.joined for m in playing.members if not m.leaves] == [0, step]
+
+
 def test_agents_that_stay_never_leave_and_may_be_all_there_are():
     stay = [steady(7)]
     playing = pool(keep=1, stay=stay)
