@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from move37 import telling
-from move37.arguments import Debug, Json, print_json
+from move37.arguments import Debug, Json, Trust, print_json
 
 Column = tuple[str, str, Any]
 
@@ -22,6 +22,7 @@ def tournament(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Its folder. [default: runs/<config's name>]")
     ] = None,
+    trust: Trust = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -33,7 +34,8 @@ def tournament(
     from move37.tournament.watch import Live, Watcher
 
     telling.tell_of_compiling()
-    told = run_tournament(config, overrides or [], out=out, watcher=Watcher() if json else Live())
+    watcher = Watcher() if json else Live()
+    told = run_tournament(config, overrides or [], out=out, watcher=watcher, trust=trust)
     if json:
         print_json(told)
         return
@@ -49,48 +51,58 @@ def rate(
     anchor: Annotated[
         str | None, typer.Option(metavar="NAME", help="Whose rating is 0, instead of the mean.")
     ] = None,
+    anchor_elo: Annotated[float, typer.Option(metavar="X", help="At this, rather than 0.")] = 0.0,
     pgn: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the games as PGN.")] = None,
     sgf: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Also as SGF: a folder's, of go, othello, gomoku, hex."),
     ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write ratings.json and ratings.png there.")
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Rate games that were played, here or elsewhere."""
+    from move37.tournament.play import RATINGS
     from move37.tournament.rate import rate_files
 
-    told = rate_files(files, anchor, pgn, sgf)
+    told = rate_files(files, anchor=anchor, anchor_elo=anchor_elo, pgn=pgn, sgf=sgf, out=out)
     if json:
         print_json(told)
         return
     tell_standings(told)
-    for file in (pgn, sgf):
+    for file in (pgn, sgf, *((out / RATINGS, out / "ratings.png") if out else ())):
         if file:
             print(f"wrote {file}")
 
 
 def tell_standings(told: Mapping[str, Any]) -> None:
-    """The table, and what else a reader of it should know."""
+    """The table, and what else a reader of it should know. Names give way to numbers, where both are long."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
+
+    from move37.tournament.draw import half
+    from move37.tournament.gamelog import visible
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     rows, ahead = told["players"], told["superiority"]
-    table.add_column("", justify="right")
-    table.add_column("player", no_wrap=True)
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("player")
     for name in ("elo", "95 %", "games", "score", "field", "> next", "s a move", "visits"):
         table.add_column(name, justify="right", no_wrap=True)
     for k, row in enumerate(rows):
-        half = (row["high"] - row["low"]) / 2
+        reach = half(told, row)
         next_one = f"{ahead[k][k + 1]:.1%}" if k + 1 < len(rows) else ""
-        cells = [f"{row['elo']:.0f}", f"± {half:.0f}" if half else "anchor", f"{row['games']:,}"]
+        cells = [f"{row['elo']:z.0f}", f"± {reach:.0f}" if reach else "anchor", f"{row['games']:,}"]
         cells += [f"{row['score']:.3f}", f"{row['field']:.3f}", next_one, _small(row["seconds_a_move"])]
-        table.add_row(str(k + 1), row["name"], *cells, _small(row["visits_a_move"]))
+        cropped = Text(visible(row["name"]), no_wrap=True, overflow="ellipsis")
+        table.add_row(str(k + 1), cropped, *cells, _small(row["visits_a_move"]))
     console = Console(highlight=False, markup=False)
     console.print(table)
     for line in remarks(told):
-        console.print(line, soft_wrap=True)
+        console.print(visible(line), soft_wrap=True)
 
 
 def _small(value: float | None) -> str:
@@ -99,28 +111,39 @@ def _small(value: float | None) -> str:
 
 def remarks(told: Mapping[str, Any]) -> list[str]:
     """What a table does not show: a line each."""
-    first, draws = told["first_move"], told["draws"]["share"]
-    since = f"{told['anchor']} is at {told['anchor_elo']:g}" if told["anchor"] else "0 is the mean of all"
+    from move37.tournament.draw import counted, many_alike, worth
+
+    since = f"{told['anchor']} is at {told['anchor_elo']:z.6g}" if told["anchor"] else "0 is the mean of all"
+    games, same = counted(told), told["games"] - told["distinct"]
     said = [
         "score: in its games; field: expected against all; > next: how likely stronger than the next one",
-        f"{told['games']:,} games, {told['distinct']:,} of them different; {since}; moving first is worth "
-        f"{first['elo']:.0f} ± {1.96 * first['error']:.0f} Elo; equals draw {draws:.0%} of their games",
+        f"{games}, {told['distinct']:,} of them different; {since}; {worth(told)}",
     ]
-    if told["distinct"] < 0.9 * told["games"]:
-        said.append("many games are the same, move for move: ratings.json has intervals by different ones")
+    if many_alike(told):
+        said.append(f"{same:,} of {games} were played before, move for move: ± is by the different ones")
     said += [f"{count} × {what}" for what, count in told["forfeits"].items()]
     said += [
         f"a circle: {' > '.join([*circle['players'], circle['players'][0]])} ({circle['strength']:.1%} sure)"
         for circle in told["cycles"][:3]
     ]
     said += [
-        f"a surprise: {row['winner']} got {row['points']:g} points more from {row['loser']} than ratings say "
-        f"({row['z']:.1f} standard errors)"
+        f"a surprise: {row['winner']} got {row['points']:g} point{'' if row['points'] == 1 else 's'} more "
+        f"from {row['loser']} than ratings say (by chance: {row['chance']:.2g})"
         for row in told["surprises"][:3]
     ]
-    if "sprt" in told:
-        test = told["sprt"]
-        words = {"accept": f"at least {test['elo1']:g}", "reject": f"at most {test['elo0']:g}"}
-        verdict = words.get(test["verdict"], "not decided")
-        said.append(f"SPRT [{test['elo0']:g}, {test['elo1']:g}]: {verdict} Elo; LLR {test['llr']:.2f}")
-    return said
+    return said + ([sprt_verdict(told["sprt"])] if "sprt" in told else [])
+
+
+def sprt_verdict(test: Mapping[str, Any]) -> str:
+    """What a sequential test of two says, and no more than that."""
+    one, two = test.get("players", ("the first", "the second"))
+    low, high, pairs = test["elo0"], test["elo1"], sum(test["pairs"])
+    words = {
+        "accept": f"accepted, better than {low:z.6g}",
+        "reject": f"rejected, not {high:z.6g} better",
+        "go on": "open",
+    }
+    verdict, unit = words[test["verdict"]], "pair" if pairs == 1 else "pairs"
+    biased = "" if test["verdict"] == "go on" else "; an estimate after such a stop is biased"
+    against = f"SPRT: {one} against {two}, [{low:z.6g}, {high:z.6g}] Elo"
+    return f"{against}: {verdict} (LLR {test['llr']:z.1f} after {pairs:,} {unit}){biased}"

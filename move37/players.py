@@ -12,6 +12,7 @@ from gymnasium.spaces import Discrete
 from envs.board.game import Game
 from envs.board.spaces import game_of, observation_space
 from envs.nearest import nearest
+from envs.options import check_options
 from envs.paths import is_import_path
 from move37.build import WRONG
 from move37.errors import UserError, in_one_line
@@ -60,7 +61,7 @@ def player(
         if kind == "perfect" and game.name == "connect_four" and not _has_deep_book():
             print(f"move37: {SLOW}", file=sys.stderr)
         return agent
-    if Path(name).is_dir():
+    if is_folder(name):
         return run_player(name, game, checkpoint, trust, given)
     if is_import_path(name):
         if not trust:
@@ -69,6 +70,14 @@ def player(
     near = nearest(kind, AGENTS)
     meant = f"did you mean '{near[0]}{colon}{number}'?" if near else f"a player is {PLAYERS}"
     raise UserError(f"no player '{name}'; {meant}")
+
+
+def is_folder(name: str) -> bool:
+    """Whether there is a folder of that name (there is none of a name that is no path at all)."""
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _has_deep_book() -> bool:
@@ -98,6 +107,7 @@ def _build(name: str, path: str, game: Game, options: Mapping[str, Any]) -> Agen
     if issubclass(kind, Learner):
         raise UserError(f"player '{name}' would begin untrained; name the folder of a run that trained it")
     try:
+        check_options(f"player '{name}'", kind, options, given=("observation_space", "action_space"))
         agent: Agent = kind(observation_space(game), Discrete(game.actions), **options)
     except WRONG as error:
         raise UserError(f"player '{name}': {in_one_line(error)}") from error

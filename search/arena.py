@@ -1,7 +1,9 @@
 """Many games at once between agents of any kind: whoever is to move in any of them is asked in one batch.
 
-Slots are filled again as games end. What an agent cannot play is no reason to stop: a move that is not legal,
-or none at all, loses that game, and the reason is kept.
+Slots are filled again as games end. Nothing that an agent does is a reason to stop: a move that is not legal,
+or none, or an answer that is none loses that game, and the reason is kept. Where it raises, or its answer has
+not the form of a `Decision` (its `visits`, `nodes` or `forfeit` too), it is asked about each row alone: only
+rows in which it fails again are lost.
 """
 
 from __future__ import annotations
@@ -24,6 +26,10 @@ NONE = -1
 """In arrays of moves: after the end. As an agent's action: it gives up (`fields["forfeit"]` says why)."""
 SLOTS = 256
 """Games at once, where it is not said."""
+FAILS = (Exception, SystemExit)
+"""What an agent may raise and the games go on. Ctrl-C is not its own."""
+LONGEST = 200
+"""Characters of a reason at most."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,8 @@ class Played:
     moves: np.ndarray
     """int16 `[g, plies]`: all, from the opening's end on; `NONE` after the last."""
     why: list[str]
-    """What ended a game other than its rules: what the loser did. Empty for most."""
+    """What ended a game other than its rules: what the loser did, in a line of `LONGEST` printable characters
+    at most. Empty for most."""
     seconds: np.ndarray
     """float64 `[g, 2]`: of each seat's thought, its share of the batches it was in."""
     nodes: np.ndarray
@@ -122,17 +129,21 @@ class Arena:
         live = np.flatnonzero(self.number != NONE)
         if not len(live):
             return False
-        obs = observe_states(self.game, self.states)
-        longest = self.lengths[self.number[live]].max()
-        obs["moves"] = self.lines[self.number, :longest]  # of idle slots, whatever there is
-        seats = obs["to_play"]
+        obs = self._observe(live)
+        masks, seats = obs["action_mask"].copy(), obs["to_play"].copy()  # agents may write into theirs
         movers = self.fixtures.players[self.number, seats]
         actions = np.full(len(self.states), NONE)
         for player in np.unique(movers[live]).tolist():
             rows = live[movers[live] == player]
             actions[rows] = self._ask(player, obs, rows, seats)
-        self._play(actions, obs["action_mask"], live, seats)
+        self._play(actions, masks, live, seats)
         return True
+
+    def _observe(self, live: np.ndarray) -> dict[str, np.ndarray]:
+        """What agents are shown of all slots; of those that are not `live`, whatever there is."""
+        obs = observe_states(self.game, self.states)
+        longest = self.lengths[self.number[live]].max()
+        return obs | {"moves": self.lines[self.number, :longest]}
 
     def _fill(self) -> None:
         """Begin the next fixtures in the slots that are free."""
@@ -147,22 +158,39 @@ class Arena:
             chair.begin(free)
 
     def _ask(self, player: int, obs: dict[str, np.ndarray], rows: np.ndarray, seats: np.ndarray) -> Any:
-        """The actions of a player in the slots `rows`; what it takes, and why it does not play, is noted."""
-        games, began = self.number[rows], time.perf_counter()
-        agent, chair = self.players[player], self.chairs[player]
+        """The actions of a player in the slots `rows`; why it does not play is noted.
+
+        Where it fails, it is asked about each row alone: one bad row costs no other game.
+        """
         try:
-            decision = chair.decide(agent, obs, self.rng, rows, seats, self.explore[player])
-            actions = checked_actions(decision, len(rows))
-        except Exception as error:  # whatever a stranger's agent may raise
-            said = f"raised {type(error).__name__}: {' '.join(str(error).split())}"
-            decision = Decision(np.full(len(rows), NONE), fields={"forfeit": np.full(len(rows), said)})
-            actions = decision.actions
-        seconds = (time.perf_counter() - began) / len(rows)
-        self.seconds[games, seats[rows]] += seconds
-        self.nodes[games, seats[rows]] += nodes_of(decision, len(rows))
-        told = decision.fields.get("forfeit")
+            return self._decide(player, obs, rows, seats)
+        except FAILS as error:
+            if len(rows) == 1:
+                self.why[self.number[rows[0]]] = raised(error)
+                return np.array([NONE])
+        fresh = self._observe(rows)
+        return np.concatenate([self._ask(player, fresh, row, seats) for row in rows[:, None]])
+
+    def _decide(self, player: int, obs: dict[str, np.ndarray], rows: np.ndarray, seats: np.ndarray) -> Any:
+        """A player's actions in the slots `rows`, checked; what they took, and why there are none, is noted.
+
+        Where it raises, its chair and the generators are as they were before.
+        """
+        games, chair, began = self.number[rows], self.chairs[player], time.perf_counter()
+        first, memory, rng = chair.first.copy(), chair.memory, self.rng.copy()
+        try:
+            decision = chair.decide(self.players[player], obs, rng, rows, seats, self.explore[player])
+            actions, nodes = actions_of(decision, len(rows)), nodes_of(decision, len(rows))
+            reasons = reasons_of(decision, len(rows))
+        except FAILS:
+            chair.first, chair.memory = first, memory
+            raise
+        finally:
+            self.seconds[games, seats[rows]] += (time.perf_counter() - began) / len(rows)
+        self.rng[rows] = rng[rows]
+        self.nodes[games, seats[rows]] += nodes
         for k in np.flatnonzero(actions == NONE):
-            self.why[games[k]] = str(told[k]) if told is not None and told[k] else "gave no move"
+            self.why[games[k]] = reasons[k] or "gave no move"
         return actions
 
     def _play(self, actions: np.ndarray, masks: np.ndarray, live: np.ndarray, seats: np.ndarray) -> None:
@@ -197,23 +225,57 @@ class Arena:
         return Played(self.outcomes, moves, self.why, self.seconds, self.nodes)
 
 
-def checked_actions(decision: Decision, count: int) -> np.ndarray:
+def actions_of(decision: Decision, count: int) -> np.ndarray:
     """A decision's actions, int64 `[count]` (`ValueError` for what are none)."""
     actions = np.asarray(decision.actions)
     if actions.shape != (count,) or actions.dtype.kind not in "iu":
-        got = f"{actions.dtype} {list(actions.shape)}"
-        raise ValueError(f"actions must be integers [{count}], not {got}")
+        raise ValueError(f"actions must be integers [{count}], not {form(actions)}")
     return actions.astype(np.int64)
 
 
 def nodes_of(decision: Decision, count: int) -> np.ndarray:
-    """Nodes that were searched for each row, int64 `[count]`: what it tells itself, or visits at the root."""
-    fields = decision.fields
-    if "nodes" in fields:
-        return np.asarray(fields["nodes"], np.int64)
-    if "visits" in fields:
-        return np.asarray(fields["visits"]).sum(axis=1).astype(np.int64)
-    return np.zeros(count, np.int64)
+    """Nodes that were searched for each row, int64 `[count]`: what it tells itself, or visits at the root.
+
+    Raises `ValueError` for what are no counts.
+    """
+    name = "nodes" if "nodes" in decision.fields else "visits"
+    if name not in decision.fields:
+        return np.zeros(count, np.int64)
+    told = np.asarray(decision.fields[name])
+    axes, wanted = (1, f"[{count}]") if name == "nodes" else (2, f"[{count}, actions]")
+    if told.ndim != axes or len(told) != count or told.dtype.kind not in "iuf":
+        raise ValueError(f"{name} must be counts {wanted}, not {form(told)}")
+    if not ((told >= 0) & (told <= 2**53)).all():
+        raise ValueError(f"{name} must be counts from 0 to 2**53")
+    return told.reshape(count, -1).sum(axis=1).astype(np.int64)
+
+
+def reasons_of(decision: Decision, count: int) -> list[str]:
+    """Why it gives no move, for each row; empty where it does not say (`ValueError` for what is no text)."""
+    told = np.asarray(decision.fields.get("forfeit", [""] * count))
+    if told.shape != (count,) or not all(isinstance(text, str) for text in told):
+        raise ValueError(f"forfeit must be texts [{count}], not {form(told)}")
+    return [one_line(text) for text in told]
+
+
+def form(array: np.ndarray) -> str:
+    """The dtype and shape of an array, as people read them."""
+    return f"{array.dtype} {list(array.shape)}"
+
+
+def raised(error: BaseException) -> str:
+    """That an agent raised this, in a line."""
+    try:
+        text = str(error)
+    except FAILS:  # a text that cannot be made
+        text = ""
+    return one_line(f"raised {type(error).__name__}" + (f": {text}" if text else ""))
+
+
+def one_line(text: str) -> str:
+    """The first `LONGEST` characters, those that cannot be printed (line ends, lone surrogates) as blanks."""
+    shown = "".join(c if c.isprintable() else " " for c in text[: 2 * LONGEST])
+    return " ".join(shown.split())[:LONGEST]
 
 
 @kernel

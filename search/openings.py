@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from envs.board.batch import observe_states, open_line
-from envs.board.game import OPEN, Game, outcome, play
+from envs.board.game import OPEN, Game, outcome
 from envs.board.moves import play_moves
 from envs.board.symmetry import canonical
 from envs.kernels import kernel
@@ -115,11 +115,3 @@ def read_openings(path: str | Path, game: Game) -> Openings:
 def first_position(game: Game, count: int = 1) -> Openings:
     """The first position, `count` times."""
     return Openings(game.new(count), np.zeros((count, 0), np.int16))
-
-
-def after(game: Game, moves: np.ndarray) -> np.ndarray:
-    """The state, uint64 `[words]`, after some actions (ints `[plies]`, up to the first `NONE`)."""
-    state = game.new()[0]
-    for action in moves[moves != NONE]:
-        play(game.code, state, int(action))
-    return state

@@ -102,6 +102,14 @@ class TournamentConfig(Section):
     def _short(cls, given: Any) -> Any:
         return {name: as_entrant(e) for name, e in given.items()} if isinstance(given, Mapping) else given
 
+    @field_validator("entrants")
+    @classmethod
+    def _names(cls, given: dict[str, Entrant]) -> dict[str, Entrant]:
+        for name in given:
+            if not name.strip() or not name.isprintable():
+                raise ValueError(f"{name!r} is no name that can be printed")
+        return given
+
     @model_validator(mode="after")
     def _fits(self) -> TournamentConfig:
         if (self.schedule == LADDER) != (self.ladder is not None):

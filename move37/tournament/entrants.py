@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from gymnasium.spaces import Discrete
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from agents.replay.storage import digest
 from envs.board.batch import observe_states
 from envs.board.game import Game
 from envs.board.spaces import observation_space
@@ -18,7 +18,7 @@ from move37.build import WRONG
 from move37.config import Count, Seconds, Section
 from move37.errors import UserError, in_one_line
 from move37.play import Terminal
-from move37.players import player, run_player
+from move37.players import is_folder, player, run_player
 from move37.registry import AGENTS
 from move37.run import Run
 from rollouts.agent import Agent, Decision, Memory, Obs
@@ -38,7 +38,7 @@ class Entrant(Section):
     """Of a `player` or `gtp`."""
     run: str | None = None
     """A run folder."""
-    checkpoint: str = "last"
+    checkpoint: Annotated[str, BeforeValidator(lambda given: str(given))] = "last"
     simulations: Count | None = None
     """A move, of a run that searches."""
     gtp: str | None = None
@@ -72,10 +72,16 @@ class Entrant(Section):
     @property
     def budget(self) -> str:
         """What it is and may spend, in a few words."""
-        told = [self.player or self.gtp or f"{self.run} {self.checkpoint}"]
+        told = [self.player or self.gtp or self._weights()]
         told += [f"{self.simulations} simulations"] if self.simulations else []
         told += [f"{self.seconds:g} s a move"] if self.seconds else []
         return ", ".join(told)
+
+    def _weights(self) -> str:
+        """Which run, at which checkpoint, and the very weights."""
+        folder = Run.load(str(self.run)).checkpoint_folder
+        name = folder.newest() if self.checkpoint == "last" else self.checkpoint
+        return f"{self.run} {name} (weights {digest(folder.load_actor(self.checkpoint)['weights'])[:8]})"
 
     @property
     def timed(self) -> bool:
@@ -86,14 +92,17 @@ class Entrant(Section):
 def as_entrant(given: Any) -> Any:
     """A text is a player, or the folder of a run."""
     if isinstance(given, str):
-        return {"run": given} if Path(given).is_dir() else {"player": given}
+        return {"run": given} if is_folder(given) else {"player": given}
     return given
 
 
-def entrant_agent(name: str, entrant: Entrant, game: Game) -> Agent:
-    """The agent of an entrant, to play `game` (`UserError` that names it, where it cannot)."""
+def entrant_agent(name: str, entrant: Entrant, game: Game, trust: bool = False) -> Agent:
+    """The agent of an entrant, to play `game` (`UserError` that names it, where it cannot).
+
+    `trust` allows the import paths of a run folder to be followed into code.
+    """
     try:
-        agent = _agent(entrant, game)
+        agent = _agent(entrant, game, trust)
         if entrant.run or (entrant.player or "").partition(":")[0] in AGENTS:
             warm_up(agent, game)
         return agent
@@ -109,7 +118,7 @@ def warm_up(agent: Agent, game: Game) -> None:
     agent.act(obs, rng=np.zeros(1, np.uint64), first=np.ones(1, bool), explore=False)
 
 
-def _agent(entrant: Entrant, game: Game) -> Agent:
+def _agent(entrant: Entrant, game: Game, trust: bool) -> Agent:
     budget: dict[str, Any] = {} if entrant.seconds is None else {"seconds": entrant.seconds}
     if entrant.gtp:
         from search.gtp import GtpPlayer
@@ -121,7 +130,7 @@ def _agent(entrant: Entrant, game: Game) -> Agent:
     elif entrant.simulations:
         budget["simulations"] = entrant.simulations
     if entrant.run:
-        return run_player(entrant.run, game, entrant.checkpoint, True, budget)
+        return run_player(entrant.run, game, entrant.checkpoint, trust, budget)
     assert entrant.player
     if entrant.player == PERSON:
         return Person(game, Terminal(sys.stdin, sys.stdout))

@@ -43,9 +43,8 @@ class Workers:
         self.tournament = tournament
         options: Any = {"num_cpus": 1, "max_restarts": -1, "max_task_retries": -1}
         actor: Any = ray.remote(**options)(Worker)
-        self.actors: list[Any] = [
-            actor.remote(config.plain(), str(tournament.origin.file)) for _ in range(config.workers)
-        ]
+        what = config.plain(), tournament.origin.file, tournament.trust
+        self.actors: list[Any] = [actor.remote(*what) for _ in range(config.workers)]
 
     def play(self, batches: Sequence[Batch], report: Report) -> Iterator[tuple[Batch, list[GameRecord]]]:
         """Each batch with its games, in order."""
@@ -74,11 +73,11 @@ class Workers:
 class Worker:
     """A tournament's entrants in another process, on one thread."""
 
-    def __init__(self, config: dict[str, Any], file: str) -> None:
+    def __init__(self, config: dict[str, Any], file: str, trust: bool) -> None:
         from move37.origin import Origin
 
         checked = TournamentConfig.model_validate(config | {"threads": 1})
-        self.tournament = Tournament(checked, Origin(file))
+        self.tournament = Tournament(checked, Origin(file), trust)
 
     def play(self, fixtures: Fixtures) -> Played:
         """Play some games."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,18 @@ from move37.guard import interruptible
 from move37.tournament.config import TournamentConfig, load_tournament
 from move37.tournament.draw import draw
 from move37.tournament.fleet import Here, Workers
-from move37.tournament.gamelog import GameLog, GameRecord, read_games
+from move37.tournament.gamelog import GameLog, GameRecord, few, read_games
 from move37.tournament.standings import standings
 from move37.tournament.table import Tournament
 from move37.tournament.watch import Watcher
 from move37.yaml_text import dump_yaml
 from rollouts.storage import sync_to_disk
 from search.schedule import SWISS
-from search.sprt import decide, llr
+from search.sprt import bounds, llr
 
 CONFIG, GAMES, RATINGS = "config.yaml", "games.jsonl", "ratings.json"
-FREE = ("pairs", "rounds", "workers", "cluster", "threads")
-"""What may change under a tournament that has begun: it gets longer, or is played elsewhere."""
+FREE = ("pairs", "rounds", "workers", "cluster", "threads", "anchor", "anchor_elo")
+"""What may change under a tournament that has begun: how long it is, where it is played, how it is told."""
 
 
 def run_tournament(
@@ -37,23 +38,28 @@ def run_tournament(
     *,
     out: Path | None = None,
     watcher: Watcher | None = None,
+    trust: bool = False,
 ) -> dict[str, Any]:
     """Play the tournament of a config to its end in the folder `out` (`runs/<name>`), or go on with it there.
 
-    Returns what `ratings.json` then holds (see `standings`). Raises `UserError` for what does not fit, for
+    `trust` allows import paths in run folders to be followed into code; the config's own are. Returns what
+    `ratings.json` then holds (see `standings`). Raises `UserError` for what does not fit, for
     another config than the folder's too, and `KeyboardInterrupt` after Ctrl-C: batches that were played are
     kept.
     """
     config, origin = load_tournament(path, overrides)
     folder, watcher = out or Path("runs") / Path(path).stem, watcher or Watcher()
     check_same(folder, config)
-    tournament = Tournament(config, origin)
-    tournament.check_agents()
+    tournament = Tournament(config, origin, trust)
+    tournament.prepare()
+    if tournament.pairs < config.pairs:
+        said = f"there are {len(tournament.openings)} openings, so a meeting has {tournament.pairs} pairs"
+        watcher.warn(f"{said}, not {config.pairs}")
     with told_of_disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / CONFIG, dump_yaml(config.plain()))
     try:
-        with locked(folder, "another process plays this tournament"):
+        with locked(folder, "another process plays this tournament"), told_of_disk(folder):
+            write_text(folder / CONFIG, dump_yaml(config.plain()))
             verdict = play_out(tournament, folder, watcher)
     finally:
         watcher.close()
@@ -69,7 +75,11 @@ def play_out(tournament: Tournament, folder: Path, watcher: Watcher) -> dict[str
     """Play what is not played yet; what a test of two entrants came to, where there is one."""
     records, wrong = read_games(folder / GAMES)
     known = {record.game: record for record in records}
-    for said in wrong:
+    strange = [number for number in known if not 0 <= number < tournament.total]
+    if strange:
+        said = f"holds {len(strange)} games beyond the {tournament.total} of this tournament"
+        raise UserError(f"{folder / GAMES}: {said}, which can be made longer, not shorter")
+    for said in few(wrong):
         watcher.warn(said)
     log = GameLog(folder / GAMES, records)
     hall: Here | Workers = (Workers if tournament.config.workers else Here)(tournament)
@@ -77,7 +87,8 @@ def play_out(tournament: Tournament, folder: Path, watcher: Watcher) -> dict[str
     try:
         with interruptible() as stopped:
             for batches in tournament.rounds():
-                missing = [batch for batch in batches if not tournament.is_done(batch, known)]
+                with told_where(folder / GAMES):
+                    missing = [batch for batch in batches if not tournament.is_done(batch, known)]
                 if missing and not over(verdict):
                     watcher.start(tournament)
                 played = hall.play(missing, watcher.during)
@@ -99,25 +110,37 @@ def play_out(tournament: Tournament, folder: Path, watcher: Watcher) -> dict[str
     finally:
         hall.close()
         log.close()
-    kept = {record.game for record in tournament.records}
-    GameLog(folder / GAMES, tournament.records).close()  # in order, without what was played anew
-    if set(known) - kept:
-        watcher.warn(
-            f"{len(set(known) - kept)} games of {folder / GAMES} are not of this tournament: left out"
-        )
+    known |= {record.game: record for record in tournament.records}
+    GameLog(folder / GAMES, [known[number] for number in sorted(known)]).close()  # in order, each once
     return verdict
 
 
+@contextmanager
+def told_where(path: Path) -> Iterator[None]:
+    """A `UserError` inside, with the file that it is of."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{path}: {error}; name another folder (--out DIR)") from None
+
+
 def tested(tournament: Tournament) -> dict[str, Any]:
-    """Where the test of two entrants stands; nothing without one."""
+    """Where the test of two entrants stands, asked after each pair in their order; nothing without one."""
     wanted = tournament.config.sprt
     if wanted is None:
         return {}
-    bins = pair_bins(tournament.records, tournament.names[0])
-    risks: Any = {"alpha": wanted.alpha, "beta": wanted.beta}
-    verdict = decide(bins, wanted.elo0, wanted.elo1, **risks)
-    found = float(llr(bins, wanted.elo0, wanted.elo1)) if sum(bins) else 0.0
-    return {"sprt": {**wanted.model_dump(), "pairs": bins, "llr": found, "verdict": verdict}}
+    told: dict[str, Any] = wanted.model_dump() | {"players": tournament.names}
+    half_points = pair_points(tournament.records, tournament.names[0])
+    seen = np.cumsum(np.eye(5, dtype=np.int64)[half_points], axis=0)
+    ratios = llr(seen, wanted.elo0, wanted.elo1) if len(seen) else np.zeros(0)
+    low, high = bounds(wanted.alpha, wanted.beta)
+    decided = np.flatnonzero((ratios <= low) | (ratios >= high))
+    if len(decided):
+        last, verdict = int(decided[0]), "accept" if ratios[decided[0]] >= high else "reject"
+    else:
+        last, verdict = len(seen) - 1, "go on"
+    bins, ratio = (seen[last].tolist(), float(ratios[last])) if len(seen) else ([0] * 5, 0.0)
+    return {"sprt": told | {"pairs": bins, "llr": round(ratio, 6), "verdict": verdict}}
 
 
 def over(verdict: Mapping[str, Any]) -> bool:
@@ -125,13 +148,13 @@ def over(verdict: Mapping[str, Any]) -> bool:
     return bool(verdict) and verdict["sprt"]["verdict"] != "go on"
 
 
-def pair_bins(records: Sequence[GameRecord], name: str) -> list[int]:
-    """How many pairs gave `name` 0, 1, 2, 3, 4 half points."""
+def pair_points(records: Sequence[GameRecord], name: str) -> list[int]:
+    """Half points of `name` in each pair, 0 to 4."""
     points: dict[int, float] = {}
     for record in records:
         own = record.points if record.first == name else 1 - record.points
         points[record.game // 2] = points.get(record.game // 2, 0.0) + own
-    return np.bincount([int(2 * p) for p in points.values()], minlength=5).tolist()
+    return [int(2 * points[number]) for number in sorted(points)]
 
 
 # -- the folder --------------------------------------------------------------------------------------------

@@ -11,12 +11,13 @@ import numpy as np
 from move37.errors import UserError
 from move37.tournament.gamelog import GameRecord
 from search.cycles import alpha_rank, crosstable, cycles, duels
-from search.ratings import Games, Ratings, bootstrap, connected, fit, residuals, sample_intervals
+from search.davidson import chances
+from search.ratings import Games, Ratings, bootstrap, connected, fit, sample_intervals
 
 SAMPLES = 200
 """Of the bootstrap."""
-SURPRISING = 3.0
-"""Standard errors, and a point at least, between what a pairing came to and what the ratings say."""
+SURPRISING = 0.01
+"""How unlikely, of all meetings together, what a meeting came to is by the ratings, to be told."""
 
 
 def as_games(records: Sequence[GameRecord], names: Sequence[str]) -> Games:
@@ -92,7 +93,11 @@ def standings(
         "anchor_elo": anchor_elo if anchor else None,
         "players": rows,
         "first_move": {"elo": number(ratings.first_move), "error": number(ratings.first_move_error)},
-        "draws": {"share": number(ratings.draw_share, 4), "nu": number(ratings.draw, 4)},
+        "draws": {
+            "games": sum(record.points == 0.5 for record in records),
+            "share": number(ratings.draw_share, 4),
+            "nu": number(ratings.draw, 4),
+        },
         "difference": matrix(difference, 1),
         "difference_error": matrix(error, 1),
         "superiority": matrix(ratings.superiority()[ranked], 4),
@@ -146,14 +151,30 @@ def thought(records: Sequence[GameRecord], name: str) -> dict[str, float | None]
 
 
 def surprises(ratings: Ratings, games: Games, names: Sequence[str]) -> list[dict[str, Any]]:
-    """The meetings that came otherwise than the ratings say: what betrays that strength is not one number."""
-    off = residuals(games, ratings)
+    """The meetings that came otherwise than the ratings say: what betrays that strength is not one number.
+
+    `chance` is how likely the model itself gives as many points more (or fewer), of all meetings together.
+    """
+    win, draw, loss = chances(ratings.parameters())
+    count = len(names)
+    low, high = np.minimum(games.first, games.second), np.maximum(games.first, games.second)
+    meetings = np.unique(low * count + high)
     found = list[dict[str, Any]]()
-    for k in np.flatnonzero((np.abs(off.standard) >= SURPRISING) & (np.abs(off.residual) >= 1)):
-        a, b = (off.a[k], off.b[k]) if off.residual[k] > 0 else (off.b[k], off.a[k])
-        more, z = number(abs(off.residual[k]), 1), number(abs(off.standard[k]))
-        found.append({"winner": names[a], "loser": names[b], "points": more, "z": z})
-    return sorted(found, key=lambda row: -row["z"])[:10]
+    for key in meetings.tolist():
+        a, b = divmod(key, count)
+        law, mine = np.ones(1), (low == a) & (high == b)
+        for first, second in zip(games.first[mine], games.second[mine]):
+            one = np.array([loss[first, second], draw[first, second], win[first, second]])
+            law = np.convolve(law, one if first == a else one[::-1])
+        points = float(np.where(games.first[mine] == a, games.points[mine], 1 - games.points[mine]).sum())
+        more = points - float(law @ np.arange(len(law))) / 2
+        tail = law[round(2 * points) :] if more > 0 else law[: round(2 * points) + 1]
+        chance = min(1.0, 2 * float(tail.sum()) * len(meetings))
+        if chance < SURPRISING and abs(more) >= 1:
+            winner, loser = (a, b) if more > 0 else (b, a)
+            told = {"winner": names[winner], "loser": names[loser], "points": number(abs(more), 1)}
+            found.append(told | {"chance": float(f"{chance:.2g}")})
+    return sorted(found, key=lambda row: row["chance"])[:10]
 
 
 def number(value: float, digits: int = 2) -> float:

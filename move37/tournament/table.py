@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,16 @@ from move37.exam import opening_plies
 from move37.origin import Origin
 from move37.players import player
 from move37.tournament.config import TournamentConfig
-from move37.tournament.entrants import Entrant, entrant_agent
+from move37.tournament.entrants import PERSON, Entrant, entrant_agent
 from move37.tournament.gamelog import GameRecord
 from rollouts.agent import Agent
 from rollouts.problems import seeds_from
 from search.arena import NONE, Fixtures, Openings, Played, play_games
 from search.openings import balanced, draw_openings, first_position, read_openings
-from search.schedule import SWISS, Pair, Plan, Standing, next_round, rounds
+from search.schedule import SWISS, Pair, Plan, Standing, meetings, next_round, rounds
+
+SLOW = 16
+"""Games of a batch at most, where an engine or a person plays: these are played one after the other."""
 
 
 @dataclass(frozen=True)
@@ -45,36 +48,50 @@ class Batch:
 class Tournament:
     """The entrants of a config at their table, and all that they have played so far."""
 
-    def __init__(self, config: TournamentConfig, origin: Origin) -> None:
-        self.config, self.origin = config, origin
+    def __init__(self, config: TournamentConfig, origin: Origin, trust: bool = False) -> None:
+        self.config, self.origin, self.trust = config, origin, trust
         set_threads(config.threads)
         with told(origin, "env"):
             self.game: Game = load_id(config.env.id, config.env.options)
         self.entrants = _rungs(config, origin) if config.ladder else dict(config.entrants)
         self.names = list(self.entrants)
-        with told(origin, "openings"):
-            self.openings = openings_of(config, self.game)
-        self.pairs = min(config.pairs, len(self.openings))
-        """Openings of a meeting: fewer than asked for, where the game has no more."""
+        if config.anchor is not None and config.anchor not in self.names:
+            said = f"no entrant '{config.anchor}'; there are {', '.join(self.names)}"
+            raise UserError(f"{origin.place('anchor', said)}: {said}")
         self.alone = any(entrant.timed for entrant in self.entrants.values())
         self.records: list[GameRecord] = []
-        self._agents: list[Agent] = []
 
-    @property
+    @cached_property
     def agents(self) -> list[Agent]:
         """The entrants' agents, built when they are first asked for."""
-        if not self._agents:
-            try:
-                self._agents = [entrant_agent(name, e, self.game) for name, e in self.entrants.items()]
-            except UserError as error:
-                raise UserError(f"{self.origin.file}: {error}") from None
-        return self._agents
+        try:
+            return [entrant_agent(name, e, self.game, self.trust) for name, e in self.entrants.items()]
+        except UserError as error:
+            raise UserError(f"{self.origin.file}: {error}") from None
 
-    def check_agents(self) -> None:
-        """Build the agents, so that what cannot play is told before anything is played."""
+    @cached_property
+    def openings(self) -> Openings:
+        """Where games begin (`UserError` where there is nowhere)."""
+        with told(self.origin, "openings"):
+            return openings_of(self.config, self.game)
+
+    @cached_property
+    def budgets(self) -> list[str]:
+        """What each entrant is and may spend: with the very weights, where it has some."""
+        return [entrant.budget for entrant in self.entrants.values()]
+
+    def prepare(self) -> None:
+        """Build all that is needed, so that what does not fit is told before anything is played."""
         assert self.agents
+        assert len(self.openings)
+        assert self.budgets
 
     @property
+    def pairs(self) -> int:
+        """Openings of a meeting: fewer than asked for, where there are no more."""
+        return min(self.config.pairs, len(self.openings))
+
+    @cached_property
     def plan(self) -> Plan:
         """Its schedule, in numbers."""
         config, count = self.config, len(self.names)
@@ -89,6 +106,14 @@ class Tournament:
         each = len(next_round(plan, []))
         return 2 * each * rounds(plan)
 
+    @property
+    def at_once(self) -> int:
+        """Games of a batch: few, where each takes long."""
+        if self.alone:
+            return 2
+        slow = any(entrant.gtp or entrant.player == PERSON for entrant in self.entrants.values())
+        return min(self.config.at_once, SLOW) if slow else self.config.at_once
+
     def rounds(self) -> Iterator[list[Batch]]:
         """The batches of each round, in the order of play.
 
@@ -100,7 +125,7 @@ class Tournament:
                 pairs = next_round(plan, played)
             except ValueError:  # nobody is left to meet
                 return
-            size = 1 if self.alone else self.config.at_once // 2
+            size = self.at_once // 2
             starts = range(0, len(pairs), size)
             yield [Batch(r, number + k, tuple(pairs[k : k + size])) for k in starts]
             number += len(pairs)
@@ -125,20 +150,35 @@ class Tournament:
     def play_fixtures(self, fixtures: Fixtures, report: Callable[[int], None] = lambda done: None) -> Played:
         """Play some games between the entrants."""
         explore = [entrant.explore for entrant in self.entrants.values()]
-        slots = 1 if self.alone else self.config.at_once
+        slots = 1 if self.alone else self.at_once
         options: Any = {"slots": slots, "explore": explore, "report": report}
         return begin(partial(play_games, self.game, self.agents, fixtures, **options)).result()
 
     def is_done(self, batch: Batch, known: Mapping[int, GameRecord]) -> bool:
-        """Whether all games of a batch are `known`, by number: the same players, opening and seed."""
-        fixtures = self.fixtures(batch)
+        """Whether all games of a batch are `known`, by number.
+
+        Raises `UserError` where one of that number is there, and is another game than it would be now.
+        """
+        fixtures, done = self.fixtures(batch), True
         for k, number in enumerate(batch.games):
-            there, (first, second) = known.get(number), fixtures.players[k].tolist()
-            opening = moves_text(self.game, fixtures.openings.moves[k])
-            wanted = self.names[first], self.names[second], opening, int(fixtures.rng[k])
-            if there is None or (there.first, there.second, there.opening, there.seed) != wanted:
-                return False
-        return True
+            there = known.get(number)
+            if there is None:
+                done = False
+                continue
+            first, second = fixtures.players[k].tolist()
+            wanted = {
+                "first": self.names[first],
+                "second": self.names[second],
+                "opening": moves_text(self.game, fixtures.openings.moves[k]),
+                "seed": int(fixtures.rng[k]),
+                "budgets": (self.budgets[first], self.budgets[second]),
+            }
+            for name, value in wanted.items():
+                if getattr(there, name) != value:
+                    was, now = getattr(there, name), value
+                    said = f"{name} was {was}, would be {now}"
+                    raise UserError(f"game {number} was played by another tournament than this: {said}")
+        return done
 
     def fixtures(self, batch: Batch) -> Fixtures:
         """The games of a batch: each pair's two, one after the other."""
@@ -151,30 +191,33 @@ class Tournament:
         """Which opening a pair has: those of one meeting are all different."""
         if self.config.schedule == SWISS:
             return pair.opening % len(self.openings)
-        k, q = divmod(pair.opening, len(next_round(self.plan, [])) // self.pairs)
+        k, q = divmod(pair.opening, self._meetings)
         return (k + q * 7919) % len(self.openings)  # any step does; meetings begin at different ones
+
+    @cached_property
+    def _meetings(self) -> int:
+        return len(meetings(self.plan))
 
     def written(self, batch: Batch, fixtures: Fixtures, played: Played) -> list[GameRecord]:
         """The games of a batch as the log has them."""
-        budgets = [entrant.budget for entrant in self.entrants.values()]
         found = []
         for k, number in enumerate(batch.games):
             first, second = fixtures.players[k].tolist()
             seconds, nodes = played.seconds[k].tolist(), played.nodes[k].tolist()
             found.append(
                 GameRecord(
-                    number,
-                    batch.round,
-                    self.names[first],
-                    self.names[second],
-                    moves_text(self.game, fixtures.openings.moves[k]),
-                    moves_text(self.game, played.moves[k]),
-                    OUTCOMES[int(played.outcomes[k])],
-                    played.why[k],
-                    (round(seconds[0], 6), round(seconds[1], 6)),
-                    (nodes[0], nodes[1]),
-                    int(fixtures.rng[k]),
-                    (budgets[first], budgets[second]),
+                    game=number,
+                    round=batch.round,
+                    first=self.names[first],
+                    second=self.names[second],
+                    opening=moves_text(self.game, fixtures.openings.moves[k]),
+                    moves=moves_text(self.game, played.moves[k]),
+                    outcome=OUTCOMES[int(played.outcomes[k])],
+                    why=played.why[k],
+                    seconds=(round(seconds[0], 6), round(seconds[1], 6)),
+                    nodes=(nodes[0], nodes[1]),
+                    seed=int(fixtures.rng[k]),
+                    budgets=(self.budgets[first], self.budgets[second]),
                 )
             )
         return found
@@ -193,6 +236,8 @@ def openings_of(config: TournamentConfig, game: Game) -> Openings:
             return read_openings(wanted.file, game)
         except OSError as error:
             raise OptionError("file", f"{wanted.file}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise OptionError("file", f"{wanted.file}: is no text") from None
         except ValueError as error:
             raise OptionError("file", str(error)) from None
     plies = opening_plies(game) if wanted.plies is None else wanted.plies
@@ -209,7 +254,11 @@ def openings_of(config: TournamentConfig, game: Game) -> Openings:
         except UserError as error:
             raise OptionError("judge", str(error)) from None
         keep = balanced(judge, game, wanted.window, config.seed)
-    found = begin(partial(draw_openings, game, wanted.count, (least, most), config.seed, keep)).result()
+    count = max(wanted.count, config.pairs) if config.sprt else wanted.count
+    try:
+        found = begin(partial(draw_openings, game, count, (least, most), config.seed, keep)).result()
+    except ValueError as error:
+        raise OptionError("judge", f"'{wanted.judge}' {error}") from None
     if not len(found):
         raise OptionError("plies", f"no opening of {plies} random plies that is open and balanced was found")
     return found

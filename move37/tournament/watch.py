@@ -100,8 +100,8 @@ class Live(Watcher):
         """How far it is, how fast it goes, and how long it will take."""
         assert self.tournament is not None
         done, total = len(self.tournament.records) + self.now, self.tournament.total
-        rate = (done - self.before) / max(now - self.begun, 1e-9)
-        left = clock((total - done) / rate) if rate > 0 else "?"
+        rate = max(done - self.before, 0) / max(now - self.begun, 1e-9)
+        left = clock(max(total - done, 0) / rate) if rate > 0 else "?"
         return f"{done:,} of {total:,} games, {rate:.3g} games/s, {left} left"
 
     def leaders(self, count: int, between: str = ", ", width: int = 0) -> str:

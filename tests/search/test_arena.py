@@ -11,10 +11,10 @@ from envs.board import load
 from envs.board.batch import observe_states
 from envs.board.game import DRAW, FIRST_WON, OPEN, SECOND_WON, outcome, play, to_play
 from envs.board.spaces import observation_space
-from envs.rng import from_seeds
+from envs.rng import from_seeds, uniform
 from rollouts.agent import Agent, Decision
-from search.arena import NONE, Fixtures, Openings, play_games
-from search.openings import after, draw_openings, first_position
+from search.arena import LONGEST, NONE, Arena, Fixtures, Openings, play_games
+from search.openings import draw_openings, first_position
 from search.uct import UCT
 
 GAME = load("connect_four")
@@ -24,8 +24,20 @@ def build(kind, game=GAME, **options):
     return kind(observation_space(game), spaces.Discrete(game.actions), **options)
 
 
+def moves_of(played, k):
+    return played.moves[k][played.moves[k] != NONE].tolist()
+
+
 def fixtures(players, openings, seed=0):
     return Fixtures(np.array(players), openings, from_seeds(range(seed, seed + len(players))))
+
+
+def after(game, moves):
+    """The state, uint64 `[words]`, after some actions (ints `[plies]`, up to the first `NONE`)."""
+    state = game.new()[0]
+    for action in moves[moves != NONE]:
+        play(game.code, state, int(action))
+    return state
 
 
 class Script(Agent):
@@ -40,8 +52,37 @@ class Script(Agent):
         return self.told(obs, plies)
 
 
+class Fussy(Agent):
+    """Plays at random, after openings of one ply, and counts its moves in its memory.
+
+    Where a game began with `hates` it fails at the fifth ply, having written into all that it was given.
+    """
+
+    def __init__(self, hates=NONE, shared=False):
+        self.hates, self.shares_memory, self.asked, self.rng = hates, shared, [], None
+
+    def act(self, obs, *, rng, first, memory=None, explore=True):
+        self.asked.append(len(first))
+        self.rng = rng
+        plies = (obs["moves"] != NONE).sum(axis=1) - 1
+        before = np.zeros(len(first), int) if memory is None else np.where(first, 0, memory["moves"])
+        np.testing.assert_array_equal(before, plies if self.shares_memory else plies // 2)
+        chances = uniform(rng)
+        actions = [np.flatnonzero(mask)[int(x * mask.sum())] for mask, x in zip(obs["action_mask"], chances)]
+        if ((obs["moves"][:, 0] == self.hates) & (plies == 3)).any():
+            for array in (*obs.values(), rng, first):
+                array[:] = 1
+            raise ValueError("not this one")
+        return Decision(np.array(actions), {"moves": before + 1})
+
+
 def lowest(obs, plies):
     return Decision(obs["action_mask"].argmax(axis=1))
+
+
+FIRST_MOVES = np.arange(7, dtype=np.int16)[:, None]
+EACH = Openings(np.stack([after(GAME, moves) for moves in FIRST_MOVES]), FIRST_MOVES)
+"""An opening of a ply in each column."""
 
 
 def test_a_game_is_what_its_moves_say():
@@ -99,6 +140,30 @@ def test_what_is_not_legal_loses():
         assert "there is no action" in played.why[0]
 
 
+def test_what_an_agent_writes_into_its_observations_changes_no_game():
+    def spoil(obs, plies):
+        for array in obs.values():
+            array[:] = 1
+        return Decision(np.zeros(len(plies), np.int64))
+
+    agent = Script(spoil)
+    agent.shares_memory = True  # so that batches are whole, and not copied for it
+    played = play_games(GAME, [agent], fixtures([(0, 0)] * 2, first_position(GAME, 2)))
+    assert played.outcomes.tolist() == [SECOND_WON] * 2
+    assert played.why[0].startswith("illegal move: 1 (action 0) is not legal")
+    assert played.moves.tolist() == [[0] * 6] * 2
+
+
+def test_agents_advance_generators_but_do_not_hold_them():
+    agent, games = Fussy(shared=True), fixtures([(0, 0)] * 7, EACH)
+    arena = Arena(GAME, [agent], games, slots=7, explore=[False])
+    assert arena.turn()
+    wanted = games.rng.copy()
+    uniform(wanted)
+    np.testing.assert_array_equal(arena.rng, wanted)
+    assert not np.shares_memory(arena.rng, agent.rng)
+
+
 def test_who_does_not_move_loses_and_says_why():
     def resigns(obs, plies):
         gone = plies >= 4
@@ -111,12 +176,31 @@ def test_who_does_not_move_loses_and_says_why():
     assert played.why == ["resigned", "gave no move"]
 
 
+def stop(*_):
+    raise SystemExit("enough")
+
+
+def tell(**fields):
+    return lambda obs, plies: Decision(obs["action_mask"].argmax(axis=1), fields=fields)
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
         (lambda obs, plies: 1 / 0, "raised ZeroDivisionError"),
         (lambda obs, plies: Decision(np.zeros((len(plies), 2), int)), "actions must be integers"),
         (lambda obs, plies: Decision(np.zeros(len(plies))), "actions must be integers"),
+        (lambda obs, plies: None, "raised AttributeError"),
+        (lambda obs, plies: Decision(obs["action_mask"].argmax(axis=1), fields=None), "raised TypeError"),
+        (stop, "raised SystemExit: enough"),
+        (tell(visits=np.ones(1)), "visits must be counts [1, actions], not float64 [1]"),
+        (tell(visits=np.ones((9, 7))), "visits must be counts [1, actions], not float64 [9, 7]"),
+        (tell(visits=np.full((1, 7), np.nan)), "visits must be counts from 0"),
+        (tell(nodes=[[1]]), "nodes must be counts [1], not int64 [1, 1]"),
+        (tell(nodes=["many"]), "nodes must be counts [1], not <U4 [1]"),
+        (tell(nodes=[-1]), "nodes must be counts from 0"),
+        (tell(forfeit=[""] * 9), "forfeit must be texts [1], not <U1 [9]"),
+        (tell(forfeit=[None]), "forfeit must be texts [1], not object [1]"),
     ],
 )
 def test_an_agent_that_fails_loses_its_games_and_the_others_go_on(answer, said):
@@ -128,6 +212,51 @@ def test_an_agent_that_fails_loses_its_games_and_the_others_go_on(answer, said):
     assert said in played.why[1]
     assert played.why[2] == ""
     assert played.outcomes[2] in (DRAW, FIRST_WON, SECOND_WON)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_row_that_fails_costs_no_other_game(shared):
+    agent, calm, games = Fussy(3, shared), Fussy(shared=shared), fixtures([(0, 0)] * 7, EACH)
+    played, wanted = (play_games(GAME, [who], games) for who in (agent, calm))
+    assert played.why == ["", "", "", "raised ValueError: not this one", "", "", ""]
+    assert played.outcomes[3] == SECOND_WON  # four stones are there
+    assert wanted.why == [""] * 7
+    for k in (0, 1, 2, 4, 5, 6):
+        assert moves_of(played, k) == moves_of(wanted, k)
+    assert agent.asked[:12] == [7] * 4 + [1] * 7 + [6]
+
+
+def test_an_interrupt_ends_all():
+    def interrupt(obs, plies):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        play_games(GAME, [Script(interrupt)], fixtures([(0, 0)], first_position(GAME)))
+
+
+def test_reasons_are_short_lines_that_can_be_printed():
+    text = "a\nb\ud800\x1b[31m\u2028c\x85" + "x" * 10**5
+
+    class Mute(Exception):
+        def __str__(self):
+            raise ValueError
+
+    def fail(obs, plies):
+        raise ValueError(text)
+
+    def mute(obs, plies):
+        raise Mute
+
+    def resign(obs, plies):
+        return Decision(np.full(len(plies), NONE), fields={"forfeit": np.full(len(plies), text)})
+
+    agents = [build(Random), Script(fail), Script(mute), Script(resign)]
+    games = fixtures([(1, 0), (2, 0), (3, 0)], first_position(GAME, 3))
+    failed, muted, resigned = play_games(GAME, agents, games).why
+    assert failed.startswith("raised ValueError: a b [31m c xxx")
+    assert muted == "raised Mute"
+    assert resigned.startswith("a b [31m c xxx")
+    assert len(failed) == len(resigned) == LONGEST
 
 
 def test_progress_is_told():
