@@ -73,46 +73,61 @@ def run_tournament(
 
 def play_out(tournament: Tournament, folder: Path, watcher: Watcher) -> dict[str, Any]:
     """Play what is not played yet; what a test of two entrants came to, where there is one."""
-    records, wrong = read_games(folder / GAMES)
-    known = {record.game: record for record in records}
-    strange = [number for number in known if not 0 <= number < tournament.total]
-    if strange:
-        said = f"holds {len(strange)} games beyond the {tournament.total} of this tournament"
-        raise UserError(f"{folder / GAMES}: {said}, which can be made longer, not shorter")
-    for said in few(wrong):
-        watcher.warn(said)
-    log = GameLog(folder / GAMES, records)
+    known = known_games(tournament, folder / GAMES, watcher)
+    log = GameLog(folder / GAMES, known.values())
     hall: Here | Workers = (Workers if tournament.config.workers else Here)(tournament)
     verdict: dict[str, Any] = {}
     try:
-        with interruptible() as stopped:
-            for batches in tournament.rounds():
-                with told_where(folder / GAMES):
-                    missing = [batch for batch in batches if not tournament.is_done(batch, known)]
-                if missing and not over(verdict):
-                    watcher.start(tournament)
-                played = hall.play(missing, watcher.during)
-                for batch in batches:
-                    if over(verdict) or stopped():
-                        break
-                    new = batch in missing
-                    games = next(played)[1] if new else [known[number] for number in batch.games]
-                    tournament.records += games
-                    if new:
-                        log.add(games)
-                        watcher.played()
-                    verdict = tested(tournament)
-                if over(verdict) or stopped():
+        with interruptible() as stopped, told_where(folder / GAMES):
+            for games, new in all_games(tournament, hall, known, watcher):
+                tournament.records += games
+                if new:
+                    log.add(games)
+                    watcher.played()
+                verdict = tested(tournament)
+                if stopped():
+                    count = len(tournament.records)
+                    raise KeyboardInterrupt(
+                        f"stopped after {count:,} games, all kept; the same command goes on"
+                    )
+                if over(verdict):
                     break
-            if stopped():
-                count = len(tournament.records)
-                raise KeyboardInterrupt(f"stopped after {count:,} games, all kept; the same command goes on")
     finally:
         hall.close()
         log.close()
     known |= {record.game: record for record in tournament.records}
     GameLog(folder / GAMES, [known[number] for number in sorted(known)]).close()  # in order, each once
     return verdict
+
+
+def known_games(tournament: Tournament, path: Path, watcher: Watcher) -> dict[int, GameRecord]:
+    """The games that were played, by number (`UserError` where there are more than there will be)."""
+    records, wrong = read_games(path)
+    for said in few(wrong):
+        watcher.warn(said)
+    known = {record.game: record for record in records}
+    strange = [number for number in known if not 0 <= number < tournament.total]
+    if strange:
+        said = f"holds {len(strange)} games beyond the {tournament.total} of this tournament"
+        raise UserError(f"{path}: {said}, which can be made longer, not shorter")
+    return known
+
+
+def all_games(
+    tournament: Tournament, hall: Here | Workers, known: Mapping[int, GameRecord], watcher: Watcher
+) -> Iterator[tuple[list[GameRecord], bool]]:
+    """The games of each batch in the order of play, and whether they were played just now.
+
+    They must be in the tournament's records before the next are asked for.
+    """
+    for batches in tournament.rounds():
+        missing = [batch for batch in batches if not tournament.is_done(batch, known)]
+        if missing:
+            watcher.start(tournament)
+        played = hall.play(missing, watcher.during)
+        for batch in batches:
+            new = batch in missing
+            yield next(played)[1] if new else [known[number] for number in batch.games], new
 
 
 @contextmanager

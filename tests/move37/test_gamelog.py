@@ -16,7 +16,8 @@ from move37 import contests
 from move37.cli import main
 from move37.errors import UserError
 from move37.tournament import draw
-from move37.tournament.gamelog import GameRecord, as_line, as_pgn, as_sgf, few, read_games, read_pgn
+from move37.tournament.formats import as_pgn, as_sgf, read_pgn
+from move37.tournament.gamelog import GameRecord, as_line, few, read_games
 from move37.tournament.rate import rate_files
 from move37.tournament.standings import standings
 from move37.tournament.watch import Live
