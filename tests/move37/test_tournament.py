@@ -273,7 +273,10 @@ def test_workers_that_are_killed_play_their_games_again(whole, tmp_path, monkeyp
                 killed.append(actor)
 
     monkeypatch.setattr(play, "Workers", Noted)
-    run(path, tmp_path / "run", "workers=2", watcher=Kills())
+    try:
+        run(path, tmp_path / "run", "workers=2", watcher=Kills())
+    finally:
+        ray.shutdown()
     assert len(killed) == 2
     assert lines(tmp_path / "run") == lines(folder)
 
