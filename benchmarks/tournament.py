@@ -35,8 +35,8 @@ ROUNDS = 2
 def players() -> list[Agent]:
     """The two who play."""
     game = load("connect_four")
-    obs, actions = observation_space(game), Discrete(game.actions)
-    return [UCT(obs, actions, simulations=SIMULATIONS), PolicyActor(obs, actions, network=NETWORK)]
+    uct = UCT(observation_space(game), Discrete(game.actions), simulations=SIMULATIONS)
+    return [uct, PolicyActor(observation_space(game), Discrete(game.actions), network=NETWORK)]
 
 
 def ours(games: int = GAMES) -> Turn:
