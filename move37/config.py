@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -317,6 +317,26 @@ def _put(data: Mapping[str, Any], override: str, where: str) -> dict[str, Any]:
     if path == ["seeds"]:
         top.pop("seed", None)
     return top
+
+
+def changes(before: Any, now: Any, free: Collection[str] = ()) -> list[str]:
+    """In which keys two configs, as nested dicts, differ: a line each. `free` are sections that may."""
+    there, here = _flat(before), _flat(now)
+    return [
+        f"{key} was {there.get(key, 'not there')}, is {here.get(key, 'not there')}"
+        for key in sorted(there | here)
+        if there.get(key) != here.get(key) and key.split(".")[0] not in free
+    ]
+
+
+def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one, of keys such as `env.id`."""
+    if not isinstance(data, Mapping):
+        return {prefix.removesuffix("."): data}
+    found: dict[str, Any] = {}
+    for key, value in data.items():
+        found |= _flat(value, f"{prefix}{key}.")
+    return found
 
 
 def _agent_options(config: Config, origin: Origin) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from move37.errors import RunError, UserError
+from rollouts.storage import sync_to_disk
 
 LOCK = ".lock"
 PROBE = 4096
@@ -47,3 +48,14 @@ def locked(folder: Path, said: str) -> Iterator[None]:
         except OSError:
             raise UserError(f"{folder}: {said}") from None
         yield
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
+    beside = path.with_name(f".{path.name}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        sync_to_disk(beside)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

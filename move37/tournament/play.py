@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from move37.config import read_yaml
-from move37.disk import locked, told_of_disk
+from move37.config import changes, read_yaml
+from move37.disk import locked, told_of_disk, write_text
 from move37.errors import UserError
 from move37.guard import interruptible
 from move37.tournament.config import TournamentConfig, load_tournament
@@ -23,7 +22,6 @@ from move37.tournament.standings import standings
 from move37.tournament.table import Tournament
 from move37.tournament.watch import Watcher
 from move37.yaml_text import dump_yaml
-from rollouts.storage import sync_to_disk
 from search.schedule import SWISS
 from search.sprt import bounds, llr
 
@@ -183,32 +181,7 @@ def check_same(folder: Path, config: TournamentConfig) -> None:
                 f"{folder}: is there already and holds no tournament; name another folder (--out DIR)"
             )
         return
-    there, now = _flat(read_yaml(folder / CONFIG)), _flat(config.plain())
     free = set(FREE) - ({"pairs"} if config.schedule == SWISS else set())
-    changed = [
-        f"{key} was {there.get(key, 'not there')}, is {now.get(key, 'not there')}"
-        for key in sorted(there | now)
-        if there.get(key) != now.get(key) and key.split(".")[0] not in free
-    ]
+    changed = changes(read_yaml(folder / CONFIG), config.plain(), free)
     if changed:
         raise UserError(f"{folder}: holds a tournament of another config: {'; '.join(changed[:5])}")
-
-
-def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(data, Mapping):
-        return {prefix.removesuffix("."): data}
-    found: dict[str, Any] = {}
-    for key, value in data.items():
-        found |= _flat(value, f"{prefix}{key}.")
-    return found
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
-    beside = path.with_name(f".{path.name}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        sync_to_disk(beside)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -15,13 +15,13 @@ from envs.board.game import Game
 from envs.board.vector import load_id
 from envs.paths import is_import_path
 from move37.config import read_yaml
-from move37.disk import told_of_disk
+from move37.disk import told_of_disk, write_text
 from move37.errors import UserError
 from move37.tournament.config import GameConfig
 from move37.tournament.draw import draw_ratings
 from move37.tournament.formats import as_pgn, as_sgf, read_pgn
 from move37.tournament.gamelog import GameRecord, few, read_games, visible
-from move37.tournament.play import CONFIG, GAMES, RATINGS, write_text
+from move37.tournament.play import CONFIG, GAMES, RATINGS
 from move37.tournament.standings import standings
 
 
