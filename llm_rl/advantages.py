@@ -9,7 +9,7 @@ rounding error.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -56,55 +56,110 @@ def has_signal(scores: np.ndarray, group: np.ndarray, valid: np.ndarray) -> np.n
     return grouped.signal[grouped.number]
 
 
+class Settings(NamedTuple):
+    """What some of the methods need to be told beside rewards."""
+
+    ddof: int = 1
+    """A standard deviation of n rewards divides by n − this: 1 as in TRL and veRL, or 0."""
+    k: int = 1
+    """Tries at a problem of which the best one counts, for `pkpo`."""
+
+
 # -- methods -------------------------------------------------------------------------------------------------
 
 
-def group_mean(rewards: np.ndarray, group: np.ndarray, valid: np.ndarray, ddof: int) -> np.ndarray:
+def group_mean(rewards: np.ndarray, group: np.ndarray, valid: np.ndarray, how: Settings) -> np.ndarray:
     """The reward less its group's mean (Liu et al., 2025, Dr. GRPO, section 3.2)."""
     return _centre(rewards, valid, in_groups(rewards, group, valid))
 
 
-def group_std(rewards: np.ndarray, group: np.ndarray, valid: np.ndarray, ddof: int) -> np.ndarray:
+def group_std(rewards: np.ndarray, group: np.ndarray, valid: np.ndarray, how: Settings) -> np.ndarray:
     """The same in units of the group's standard deviation (Shao et al., 2024, GRPO, section 4.1.2)."""
     grouped = in_groups(rewards, group, valid)
     centred = _centre(rewards, valid, grouped)
     squares = np.bincount(grouped.number, centred**2, minlength=len(grouped.size))
-    deviation = np.sqrt(squares / np.maximum(grouped.size - ddof, 1))
+    deviation = np.sqrt(squares / np.maximum(grouped.size - how.ddof, 1))
     return centred / np.where(grouped.signal, deviation, 1.0)[grouped.number]
 
 
-def leave_one_out(rewards: np.ndarray, group: np.ndarray, valid: np.ndarray, ddof: int) -> np.ndarray:
+def leave_one_out(rewards: np.ndarray, group: np.ndarray, valid: np.ndarray, how: Settings) -> np.ndarray:
     """The reward less the mean of its group's others (Kool et al., 2019; Ahmadian et al., 2024, RLOO)."""
     grouped = in_groups(rewards, group, valid)
     factor = grouped.size / np.maximum(grouped.size - 1, 1)
     return _centre(rewards, valid, grouped) * factor[grouped.number]
 
 
-def batch_std(rewards: np.ndarray, group: np.ndarray, valid: np.ndarray, ddof: int) -> np.ndarray:
+def batch_std(rewards: np.ndarray, group: np.ndarray, valid: np.ndarray, how: Settings) -> np.ndarray:
     """The reward standardised over the whole batch, without groups (Hu et al., 2025, REINFORCE++)."""
-    return group_std(rewards, np.zeros_like(group), valid, ddof)
+    return group_std(rewards, np.zeros_like(group), valid, how)
 
 
-def group_mean_batch_std(rewards: np.ndarray, group: np.ndarray, valid: np.ndarray, ddof: int) -> np.ndarray:
+def group_mean_batch_std(
+    rewards: np.ndarray, group: np.ndarray, valid: np.ndarray, how: Settings
+) -> np.ndarray:
     """The reward less its group's mean, in units of what that deviates by over the whole batch.
 
     Hu et al., 2025, REINFORCE++ with baseline. The batch's mean of these is 0 already, and is not subtracted.
     """
-    centred = group_mean(rewards, group, valid, ddof)
+    centred = group_mean(rewards, group, valid, how)
     members = valid & (group >= 0)
     squares = float((centred[members] ** 2).sum())
     if squares == 0:
         return centred
-    return centred / np.sqrt(squares / max(int(members.sum()) - ddof, 1))
+    return centred / np.sqrt(squares / max(int(members.sum()) - how.ddof, 1))
 
 
-Method = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]
+def pkpo(rewards: np.ndarray, group: np.ndarray, valid: np.ndarray, how: Settings) -> np.ndarray:
+    """By how much a try raises the best reward of k, where the other k − 1 are drawn from its group.
+
+    Times k, so that the mean of advantage · ∇log π over n ≥ k tries is on average the gradient of
+    E[max of k rewards]: of pass@k, where rewards are 0 and 1 (Walder and Karkhanis, 2025, PKPO, eq. 33, the
+    estimator of least variance there; here times n). With k = 1 there are no others to raise, and it is
+    `leave_one_out` (their eq. 29). A group of fewer valid tries than k has them for its k.
+
+    With the rewards of n tries in order, r₁ ≤ … ≤ rₙ, the j-th try has Σ over m < j of
+    k · C(m, k − 1) / C(n − 1, k − 1) · (rₘ₊₁ − rₘ): the others must all be among the m lowest.
+    """
+    if how.k == 1:
+        return leave_one_out(rewards, group, valid, how)
+    grouped = in_groups(rewards, group, valid)
+    members = np.flatnonzero(valid & (group >= 0) & grouped.signal[grouped.number])
+    values, out = np.asarray(rewards, np.float64), np.zeros(len(rewards))
+    members = members[np.lexsort((values[members], grouped.number[members]))]
+    for one in np.split(members, np.flatnonzero(np.diff(grouped.number[members])) + 1):
+        out[one[1:]] = np.cumsum(np.diff(values[one]) * _chances(len(one), how.k))
+    return out
+
+
+def _chances(n: int, k: int) -> np.ndarray:
+    """For m from 1 to n − 1: k · C(m, k − 1) / C(n − 1, k − 1), each from the one after it."""
+    k, m = min(k, n), np.arange(n - 1, 1, -1)
+    return k * np.cumprod(np.append(1.0, np.maximum(m - k + 1, 0) / m))[::-1]
+
+
+def maxrl(rewards: np.ndarray, group: np.ndarray, valid: np.ndarray, how: Settings) -> np.ndarray:
+    """The reward less its group's mean, as a share of that mean; 0 where the mean is not above 0.
+
+    Tajwar et al., 2026, "Maximum likelihood reinforcement learning". With rewards 0 and 1 the mean of
+    advantage · ∇log π over n tries is on average the gradient of −Σ over t < n of (1 − p)ᵗ / t, the first
+    terms of log p. (Without subtracting the mean there are n terms: the last one comes of groups in which no
+    try is right, and those have no advantage here.)
+    """
+    grouped = in_groups(rewards, group, valid)
+    values = np.where(valid, np.asarray(rewards, np.float64), 0.0)
+    mean = np.bincount(grouped.number, values, minlength=len(grouped.size)) / np.maximum(grouped.size, 1)
+    return _centre(rewards, valid, grouped) / np.where(mean > 0, mean, np.inf)[grouped.number]
+
+
+Method = Callable[[np.ndarray, np.ndarray, np.ndarray, Settings], np.ndarray]
 ADVANTAGES: dict[str, Method] = {
     "group_mean": group_mean,
     "group_std": group_std,
     "leave_one_out": leave_one_out,
     "batch_std": batch_std,
     "group_mean_batch_std": group_mean_batch_std,
+    "pkpo": pkpo,
+    "maxrl": maxrl,
 }
 GAE = "gae"
 """The method that needs a value of each token, see `llm_rl.critic`."""
@@ -113,25 +168,23 @@ UNGROUPED = ("batch_std", GAE)
 
 
 def advantages(
-    method: str, rewards: np.ndarray, group: np.ndarray, valid: np.ndarray, *, ddof: int = 1
+    method: str, rewards: np.ndarray, group: np.ndarray, valid: np.ndarray, *, ddof: int = 1, k: int = 1
 ) -> np.ndarray:
-    """float64 `[S]`, by one of `ADVANTAGES`.
+    """float64 `[S]`, by one of `ADVANTAGES`; see `Settings` for what `ddof` and `k` mean."""
+    return ADVANTAGES[method](rewards, group, valid, Settings(ddof, k))
 
-    A standard deviation of n rewards divides by n − `ddof`: 1 as in TRL and veRL, or 0.
+
+def teaches(method: str, advantage: np.ndarray, group: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Which sequences (bool `[S]`) an `advantage` by one of `ADVANTAGES` has something to say of.
+
+    Those of groups in which it differs; without groups all are one. (With `pkpo` rewards may differ where it
+    does not: any k of the tries hold a right one.)
     """
-    return ADVANTAGES[method](rewards, group, valid, ddof)
+    return valid & has_signal(advantage, np.zeros_like(group) if method in UNGROUPED else group, valid)
 
 
-def teaches(method: str, rewards: np.ndarray, group: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Which sequences (bool `[S]`) an advantage by one of `ADVANTAGES` has something to say of.
-
-    Those of groups whose rewards differ; without groups all are one.
-    """
-    return valid & has_signal(rewards, np.zeros_like(group) if method in UNGROUPED else group, valid)
-
-
-def check_advantages(method: str, group_size: int) -> None:
-    """Raise `OptionError` for a method that there is not, or for groups too small for it."""
+def check_advantages(method: str, group_size: int, k: Sequence[int] | None = None) -> None:
+    """Raise `OptionError` for a method that there is not, for groups too small for it, or for its k."""
     known = [*ADVANTAGES, GAE]
     if method not in known:
         raise OptionError("advantage", f"no advantage '{method}'; {suggest(method, known, 'there are')}")
@@ -140,6 +193,13 @@ def check_advantages(method: str, group_size: int) -> None:
             "group_size",
             f"advantage '{method}' compares the tries at one problem: group_size must be at least 2, "
             f"not {group_size}",
+        )
+    if (method == "pkpo") != (k is not None):
+        said = "needs k, of how many tries the best one counts" if k is None else "has no k; 'pkpo' has"
+        raise OptionError("k", f"advantage '{method}' {said}")
+    if k is not None and not 1 <= min(k) <= max(k) <= group_size:
+        raise OptionError(
+            "k", f"k must be from 1 to group_size = {group_size}, not {' to '.join(map(str, k))}"
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
@@ -21,15 +21,13 @@ from agents.optim import (
     scheduled_lr,
     set_lr,
 )
-from agents.options import Count, NotNegative, Options, Positive, Share, checked, read
+from agents.options import Count, NotNegative, Positive, Share, checked
 from envs.options import OptionError
-from llm_rl import losses
 from llm_rl.advantages import (
     UNGROUPED,
     advantages,
     check_advantages,
     describe,
-    has_signal,
     soft_overlong,
     teaches,
 )
@@ -42,38 +40,15 @@ from llm_rl.critic import (
     token_rewards,
 )
 from llm_rl.decisions import as_policy
-from llm_rl.losses import (
-    Tokens,
-    make_clip,
-    policy_loss,
-    sequence_weights,
-    statistics,
-    value_loss,
-    weighted_sum,
-)
+from llm_rl.likelihood import micro_batches, of_tokens
+from llm_rl.losses import Tokens, sequence_weights, value_loss, weighted_sum
+from llm_rl.objectives import EntropyBonus, make_objective
 from llm_rl.sequences import Scores, Sequences
 from rollouts.agent import Learner, Metrics
 from rollouts.build import build_inner
 from rollouts.rollout import Rollout, concatenate
 
 LANGUAGE = "llm_rl.policy:LanguagePolicy"
-
-
-class ClipOptions(Options):
-    """How far a ratio may move; what is not given is the loss's usual, see `llm_rl.losses.Clip`."""
-
-    low: Positive | None = None
-    high: Positive | None = None
-    dual: Positive | None = None
-
-
-class Divergence(Options):
-    """A penalty on leaving the policy that learning began with."""
-
-    coef: NotNegative = 1e-3
-    estimator: Literal["k1", "k2", "k3"] = "k2"
-    """Schulman (2020). As a loss only `k2` has the divergence's gradient; in the reward `k1` is right."""
-    where: Literal["loss", "reward"] = "loss"
 
 
 @dataclass(frozen=True)
@@ -102,11 +77,14 @@ class GRPO(Learner):
     * `policy`: who learns, as in a config's `agent` (`kind` and options), where it is no language model: each
       decision is a token then, and `max_new` the most that an episode may have. Else `model`, `max_new`,
       `temperature`, `top_k`, `top_p`, `precision`: see `llm_rl.policy.LanguagePolicy`.
-    * `loss`: "clip" (PPO), "gspo", "cispo" or "reinforce"; `clip`: its limits, see `ClipOptions`.
+    * `loss`: "clip" (PPO), "gspo", "cispo" or "reinforce"; `clip`: its limits, and `kl`: see
+      `llm_rl.objectives`, `ClipOptions` and `Divergence`.
     * `advantage`, `ddof`: see `llm_rl.advantages.advantages`; "gae" (which makes it PPO) needs no groups, and
       learns a value of each token instead: `critic` says how, see `llm_rl.critic.CriticOptions`.
+    * `k`: with "pkpo", of how many tries the best one counts; `[start, end]` for a line over the budget.
     * `aggregation`: "token_mean" (DAPO), "sequence_mean" (GRPO) or "constant" (Dr. GRPO: by `max_new`).
-    * `kl`: see `Divergence`; `entropy_coef`: of an entropy bonus.
+    * `entropy_coef`: of an entropy bonus, which `entropy_target` (nats a token) and `entropy_step` steer: see
+      `llm_rl.objectives.EntropyBonus`.
     * `overlong_buffer`: tokens before the limit over which the reward falls by 1 (DAPO).
     * `correction`: cap of truncated importance weights, for sampling in another precision than learning; old
       log-probabilities are then those of the learner. None: they are the sampler's own.
@@ -142,11 +120,14 @@ class GRPO(Learner):
         clip: Mapping[str, Any] | None = None,
         advantage: str = "group_mean",
         ddof: Literal[0, 1] = 1,
+        k: Count | Annotated[Sequence[Count], Field(min_length=2, max_length=2)] | None = None,
         critic: Mapping[str, Any] | None = None,
         drop_equal: bool = True,
         aggregation: Literal["token_mean", "sequence_mean", "constant"] = "constant",
         kl: Mapping[str, Any] | None = None,
         entropy_coef: float = 0.0,
+        entropy_target: Positive | None = None,
+        entropy_step: Positive = 5e-3,
         overlong_buffer: Count | None = None,
         correction: Positive | None = None,
         epochs: Count = 1,
@@ -158,17 +139,13 @@ class GRPO(Learner):
         weight_decay: NotNegative = 0.0,
         max_grad_norm: Positive | None = 1.0,
     ) -> None:
-        check_advantages(advantage, group_size)
+        self.k = None if k is None else (k, k) if isinstance(k, int) else (k[0], k[1])
+        check_advantages(advantage, group_size, self.k)
         if resample and advantage in UNGROUPED:
             raise OptionError("resample", f"advantage '{advantage}' has no groups to sample again for")
         writes: dict[str, Any] = {"model": model, "max_new": max_new, "temperature": temperature}
         writes |= {"top_k": top_k, "top_p": top_p, "precision": precision}
-        own = dict(policy or {"path": LANGUAGE, "options": writes})
-        own["options"] = {**own.get("options", {}), "seed": seed, "device": device}
-        try:
-            self.actor = build_inner("policy", own, observation_space, action_space)
-        except OptionError as error:  # by the name that its writer knows
-            raise OptionError(error.option[len("policy.") if policy is None else 0 :], str(error)) from error
+        self.actor = _make_policy(observation_space, action_space, policy, writes, seed=seed, device=device)
         self.speaker: Any = as_policy(self.actor)
         self.critic = make_critic(advantage, critic, getattr(self.speaker, "width", 0), seed, device)
         self.wants = {"episodes": problems * group_size, "group_size": group_size}
@@ -178,18 +155,13 @@ class GRPO(Learner):
         self.longest = max_new * getattr(action_space, "turns", 1)
         if overlong_buffer is not None:
             soft_overlong(np.zeros(0), self.longest, overlong_buffer)  # which says where it does not fit
-        limits = read(ClipOptions, clip or {}, "clip")
-        self.loss, self.clip = loss, make_clip(loss, limits.low, limits.high, limits.dual)
-        self.advantage, self.ddof, self.aggregation = advantage, ddof, aggregation
-        self.drop_equal = drop_equal
-        self.kl = None if kl is None else read(Divergence, kl, "kl")
-        self.entropy_coef, self.correction, self.overlong_buffer = entropy_coef, correction, overlong_buffer
+        self.advantage, self.ddof, self.drop_equal = advantage, ddof, drop_equal
+        self.aggregation, self.overlong_buffer = aggregation, overlong_buffer
+        self.objective = make_objective(loss, clip, kl, correction)
+        self.bonus = EntropyBonus(entropy_coef, entropy_target, entropy_step)
         self.epochs, self.minibatches, self.micro_tokens = epochs, minibatches, micro_tokens
         self.lr, self.warmup, self.final_lr, self.max_grad_norm = lr, warmup, final_lr, max_grad_norm
-        learned = [
-            {"params": [*x.parameters()]} for x in (self.speaker.network, self.critic) if x is not None
-        ]
-        self.optimiser = torch.optim.AdamW(learned, lr, weight_decay=weight_decay, fused=True)
+        self.optimiser = self._make_optimiser(weight_decay)
         self.generator = np.random.default_rng(seed)
         self.steps, self.tokens = 0, 0
         self.reference: dict[str, np.ndarray] | None = None
@@ -216,7 +188,7 @@ class GRPO(Learner):
         if self.held is not None:
             rollout = concatenate([self.held, rollout])
             found = self.speaker.sequences(rollout)
-        signal = has_signal(found.reward, found.group, found.valid)
+        signal, _ = self._compare(found, found.reward)
         enough = len(np.unique(found.group[signal])) >= self.problems
         self.held = None if enough or self.waited == self.resample else rollout
         self.waited = 0 if self.held is None else self.waited + 1
@@ -225,25 +197,28 @@ class GRPO(Learner):
     def _judge(self, rollout: Rollout, found: Sequences) -> Work:
         """Rewards as advantages, and what the ratios and the divergence are measured from."""
         old = found.old_log_prob
-        if self.correction is not None:
+        if self.objective.correction is not None:
             old = self._over(rollout, found, lambda scores: scores.log_prob)
-        reference = self._by_reference(rollout, found) if self.kl is not None else None
         rewards = token_rewards(found)
         if self.overlong_buffer is not None:
             shaping = soft_overlong(found.own_lengths, self.longest, self.overlong_buffer)
             at_last_token(rewards, found, shaping)
-        if self.kl is not None and self.kl.where == "reward":
-            arrays = (torch.from_numpy(x) for x in (old, reference, found.mask))
-            rewards -= self.kl.coef * losses.kl(self.kl.estimator, *arrays).numpy()
+        reference = None
+        if self.objective.kl is not None:
+            reference = self._by_reference(rollout, found)
+            rewards -= self.objective.penalty(old, reference, found.mask)
         if self.critic is not None:
             by_value = self._by_value(rollout, found, rewards)
             return Work(rollout, found, found.valid, by_value["advantage"], old, reference, by_value)
-        total = rewards.sum(axis=1)
-        counted = found.valid
-        if self.drop_equal:
-            counted = teaches(self.advantage, total, found.group, found.valid)
-        advantage = advantages(self.advantage, total, found.group, found.valid, ddof=self.ddof)
+        teaches, advantage = self._compare(found, rewards.sum(axis=1))
+        counted = teaches if self.drop_equal else found.valid
         return Work(rollout, found, counted, found.mask * advantage[:, None], old, reference)
+
+    def _compare(self, found: Sequences, rewards: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which sequences teach something, by rewards `[S]`, and the advantage of each."""
+        told = (found.group, found.valid)
+        advantage = advantages(self.advantage, rewards, *told, ddof=self.ddof, k=self._k())
+        return teaches(self.advantage, advantage, *told), advantage
 
     def _by_value(self, rollout: Rollout, found: Sequences, rewards: np.ndarray) -> dict[str, np.ndarray]:
         """What the critic makes of the `rewards` of tokens: `advantage`, `value` and `returns`, `[S, M]`."""
@@ -266,15 +241,9 @@ class GRPO(Learner):
         finally:
             self.speaker.network.load_state_dict(now)
 
-    @torch.no_grad()
     def _over(self, rollout: Rollout, found: Sequences, what: Callable[[Scores], torch.Tensor]) -> np.ndarray:
         """`what` of each token that the agent wrote, by the network as it is: float32 `[S, M]`, else 0."""
-        out = np.zeros(found.mask.shape, np.float32)
-        for rows in self._micro_batches(found, np.arange(len(found))):
-            part = found.take(rows)
-            sequence, place = np.nonzero(part.mask)
-            out[rows[sequence], place] = what(self.speaker.score(rollout, part)).float().cpu().numpy()
-        return out
+        return of_tokens(self.speaker, rollout, found, what, self.micro_tokens)
 
     # -- learning --------------------------------------------------------------------------------------
 
@@ -282,12 +251,19 @@ class GRPO(Learner):
         """Judge what was done, and learn from it."""
         work = self._judge(rollout, found)
         kept = np.flatnonzero(work.counted)
-        metrics = {"learned_from": len(kept) / max(len(found), 1)}
+        metrics: Metrics = {"learned_from": len(kept) / max(len(found), 1)}
+        if self.k is not None:
+            metrics["k"] = self._k()
         if work.by_value is not None and len(kept):
             inside = found.mask & work.counted[:, None]
             told = (work.by_value[name][inside] for name in ("value", "returns"))
             metrics["explained_variance"] = explained_variance(*told)
-        return metrics | (self._steps(work, kept) if len(kept) else {})
+        if not len(kept):
+            return metrics
+        self.bonus.steer(work.old_log_prob[kept][work.sequences.mask[kept]])
+        if self.bonus.target is not None:
+            metrics["entropy_coef"] = self.bonus.now
+        return metrics | self._steps(work, kept)
 
     def _steps(self, work: Work, kept: np.ndarray) -> Metrics:
         """The gradient steps of one update, and the means of what they tell."""
@@ -311,7 +287,8 @@ class GRPO(Learner):
         if self.critic is not None:
             self.optimiser.param_groups[1]["lr"] *= self.critic.options.lr
         self.optimiser.zero_grad()
-        parts = [self._backward(work, micro, weights) for micro in self._micro_batches(work.sequences, rows)]
+        micros = micro_batches(work.sequences.lengths, rows, self.micro_tokens)
+        parts = [self._backward(work, micro, weights) for micro in micros]
         total = gradient_norm(self.optimiser)
         norm = float(total)
         apply_gradients(self.optimiser, total, norm, self.max_grad_norm)
@@ -328,7 +305,7 @@ class GRPO(Learner):
         """Add the gradient of some sequences; (tokens, their part of the loss, what they tell)."""
         part = work.sequences.take(rows)
         scores = self.speaker.score(work.rollout, part)
-        log_prob, entropy = scores.log_prob, scores.entropy
+        log_prob = scores.log_prob
         sequence, place = np.nonzero(part.mask)
         flat = rows[sequence], place
 
@@ -339,44 +316,28 @@ class GRPO(Learner):
         old, sampled = tensor(work.old_log_prob[flat]), tensor(work.sequences.old_log_prob[flat])
         advantage = tensor(work.advantage[flat]).to(log_prob.dtype)
         tokens = Tokens(log_prob, old, advantage, mask, tensor(sequence))
-        gain = policy_loss(self.loss, tokens, self.clip)
-        if self.correction is not None:
-            gain = gain * losses.correction(old, sampled, mask, self.correction)
-        terms = [(1.0, gain), (-self.entropy_coef, entropy)]
-        more: Metrics = {}
-        if self.kl is not None and work.reference is not None:
-            apart = losses.kl(self.kl.estimator, log_prob, tensor(work.reference[flat]), mask)
-            more["kl"] = float(apart.detach().mean())
-            if self.kl.where == "loss":
-                terms.append((self.kl.coef, apart))
+        reference = None if work.reference is None else tensor(work.reference[flat])
+        terms, told = self.objective.terms(tokens, scores.entropy, self.bonus.now, sampled, reference)
         if self.critic is not None and work.by_value is not None:
             returns, was = (tensor(work.by_value[name][flat]) for name in ("returns", "value"))
             error = value_loss(self.critic(scores.hidden), returns, was, self.critic.options.clip)
-            more["value_loss"] = float(error.detach().mean())
+            told["value_loss"] = float(error.detach().mean())
             terms.append((self.critic.options.coef, error))
         loss = weighted_sum(tensor(weights[flat[0]]).to(log_prob.dtype), mask, *terms)
         loss.backward()
-        told = statistics(
-            self.loss,
-            tokens._replace(log_prob=log_prob.detach()),
-            self.clip,
-            entropy=entropy.detach(),
-            sampler_log_prob=sampled if self.correction is not None else None,
-        )
-        return len(log_prob), loss.item(), told | more
+        return len(log_prob), loss.item(), told
 
-    def _micro_batches(self, found: Sequences, rows: np.ndarray) -> Iterator[np.ndarray]:
-        """The rows, in order, in parts of at most `micro_tokens` tokens (one sequence at least)."""
-        start, held = 0, 0
-        for k, length in enumerate(found.lengths[rows].tolist()):
-            if k > start and held + length > self.micro_tokens:
-                yield rows[start:k]
-                start, held = k, 0
-            held += length
-        yield rows[start:]
+    def _make_optimiser(self, weight_decay: float) -> torch.optim.Optimizer:
+        """Of the policy, and of a critic as a second group."""
+        networks = [x for x in (self.speaker.network, self.critic) if x is not None]
+        groups = [{"params": [*network.parameters()]} for network in networks]
+        return torch.optim.AdamW(groups, self.lr, weight_decay=weight_decay, fused=True)
 
     def _rate(self) -> float:
         return scheduled_lr(self.lr, self.progress, self.final_lr, self.steps, self.warmup)
+
+    def _k(self) -> int:
+        return 1 if self.k is None else round(float(np.interp(self.progress, (0, 1), self.k)))
 
     # -- saving ----------------------------------------------------------------------------------------
 
@@ -391,6 +352,7 @@ class GRPO(Learner):
             "tokens": self.tokens,
             "held": self.held and {f.name: getattr(self.held, f.name) for f in fields(self.held)},
             "waited": self.waited,
+            "entropy_coef": self.bonus.coef,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -402,3 +364,20 @@ class GRPO(Learner):
         self.generator.bit_generator.state = state["generator"]
         self.steps, self.tokens, self.waited = (int(state[name]) for name in ("steps", "tokens", "waited"))
         self.held = state["held"] and Rollout(**state["held"])
+        self.bonus.coef = float(state.get("entropy_coef", self.bonus.coef))  # older runs had none
+
+
+def _make_policy(
+    observation_space: spaces.Space,
+    action_space: spaces.Space,
+    policy: Mapping[str, Any] | None,
+    writes: Mapping[str, Any],
+    **own: Any,
+) -> Any:
+    """Who learns: the `policy` that is named, else a language model by the options `writes`."""
+    spec = dict(policy or {"path": LANGUAGE, "options": writes})
+    spec["options"] = {**spec.get("options", {}), **own}
+    try:
+        return build_inner("policy", spec, observation_space, action_space)
+    except OptionError as error:  # by the name that its writer knows
+        raise OptionError(error.option[len("policy.") if policy is None else 0 :], str(error)) from error

@@ -20,7 +20,8 @@ from benchmarks import connect_four, learning, report
 from envs.arcade.vector import Arcade
 from envs.atari import Atari
 from llm_rl.critic import CriticOptions
-from llm_rl.grpo import GRPO, ClipOptions, Divergence
+from llm_rl.grpo import GRPO
+from llm_rl.objectives import ClipOptions, Divergence
 from llm_rl.policy import LanguagePolicy, ModelChoice
 from llm_rl.solver import Solver
 from move37.config import Config, load_config, make_config

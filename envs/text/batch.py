@@ -16,6 +16,7 @@ from envs.text import MIXED
 from envs.text.deal import Dealer, Menu, entries_of, load_family
 from envs.text.episode import PARTS, Episode, begin, own_parts, plain_verdict, speak
 from envs.text.mixed import mixed_entries
+from envs.text.noise import TRUTH, Judge, make_noise
 from envs.text.split import TEST_SHARE
 from envs.text.verifiers import Verifiers
 
@@ -41,6 +42,10 @@ class TextBatch(BatchEnv):
 
     A verifier that raises, or takes longer than `deadline` seconds, costs its own sample only: the part
     `error` is 1. See `envs.text.verifiers` for what deadline there is where none is named.
+
+    With `noise`, verdicts err: a right answer is judged wrong with the probability `right`, a wrong one right
+    with `wrong`. `success` and the reward are as judged; the part `true_success` is as it is. What is drawn
+    is a slot's own, also where others try the same problem; a reset without a mask begins it anew.
     """
 
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": list(MODES)}  # noqa: RUF012
@@ -59,6 +64,7 @@ class TextBatch(BatchEnv):
         pool: int | None = None,
         memorise: bool = False,
         deadline: float | None = None,
+        noise: Mapping[str, float] | None = None,
         render_mode: str | None = None,
         **options: Any,
     ) -> None:
@@ -74,12 +80,14 @@ class TextBatch(BatchEnv):
         self.dealer = make_dealer(id, level, families, options, **shown)
         self.id, self.num_envs, self.render_mode = id, n, render_mode
         self.verifiers = Verifiers(self.dealer.families, deadline)
-        self.parts = parts(self.dealer, self.verifiers)
+        self.noise = make_noise(noise)
+        self.parts = parts(self.dealer, self.verifiers, noisy=self.noise is not None)
         spaces = self.dealer.spaces(short_name(id))
         self.single_observation_space, self.single_action_space = spaces
         self.observation_space, self.action_space = (batch_space(space, n) for space in spaces)
         self._rng: list[Any] = [None] * n
         self._before: list[Any] = [None] * n  # each generator, before it made the slot's problem
+        self._judges: list[Judge | None] = [None] * n
         self._options: list[dict[str, Any]] = [{} for _ in range(n)]
         self._menus: list[Menu] = [self.dealer.whole] * n
         self._episodes: list[Any] = [None] * n
@@ -105,6 +113,8 @@ class TextBatch(BatchEnv):
             self._options[i], self._menus[i] = given[i], menus[i]
             if seeds[i] is not None or first:
                 self._rng[i] = np.random.default_rng(seeds[i])
+                if self.noise and (first or "reset_mask" not in (options or {})):
+                    self._judges[i] = Judge(self.noise, self._rng[i], i)
             self._begin(i)
         self._ready = True
         return tuple(self._obs), {}
@@ -141,13 +151,15 @@ class TextBatch(BatchEnv):
         if not self._ready:
             raise ResetNeeded("call reset before get_state")
         slots = zip(self._before, self._options, self._episodes)
-        return {
+        state: State = {
             "id": self.id,
             "slots": [
                 {"rng": before, "options": dict(options), "key": e.question.key, "said": list(e.said)}
                 for before, options, e in slots
             ],
         }
+        judges = [judge.rng.bit_generator.state for judge in self._judges if judge]
+        return state | {"judges": judges} if judges else state
 
     def set_state(self, state: Mapping[str, Any]) -> Texts:
         """Put back what `get_state` gave (`ValueError` where it is of another task or number of slots)."""
@@ -161,12 +173,17 @@ class TextBatch(BatchEnv):
             self._menus[i] = self._menu(i, self._options[i])
             self._rng[i] = np.random.default_rng(0)
             self._rng[i].bit_generator.state = slot["rng"]
+            if self.noise:
+                self._judges[i] = Judge(self.noise, self._rng[i], i)
             self._begin(i)
             if self._episodes[i].question.key != slot["key"]:
                 raise ValueError(f"slot {i}: the generator makes another problem than the one that was saved")
             for text in slot["said"]:
                 (turn,) = speak(self._episodes[i : i + 1], [text], self.verifiers)
                 self._obs[i] = turn.told
+        for judge, saved in zip(self._judges, state.get("judges", [])):
+            if judge:
+                judge.rng.bit_generator.state = saved
         self._ready = True
         return tuple(self._obs)
 
@@ -185,7 +202,7 @@ class TextBatch(BatchEnv):
 
     def _begin(self, i: int) -> None:
         self._before[i] = self._rng[i].bit_generator.state
-        self._episodes[i] = begin(self.dealer, self._rng[i], self._menus[i])
+        self._episodes[i] = begin(self.dealer, self._rng[i], self._menus[i], self._judges[i])
         self._obs[i] = self._episodes[i].opening
 
     def _menu(self, i: int, options: Mapping[str, Any]) -> Menu:
@@ -228,13 +245,13 @@ def make_dealer(
     return Dealer(entries, **shown)
 
 
-def parts(dealer: Dealer, verifiers: Verifiers) -> tuple[str, ...]:
+def parts(dealer: Dealer, verifiers: Verifiers, *, noisy: bool = False) -> tuple[str, ...]:
     """The names of all that an environment tells: of every family, of these, and by family and level."""
     firsts = {e.name: e for e in reversed(dealer.entries)}
     own = [part for entry in firsts.values() for part in own_parts(entry, verifiers)]
     labels = [e.label for e in dealer.entries] if len(dealer.entries) > 1 else []
     by_label = [f"{what}/{label}" for label in labels for what in ("tried", "success")]
-    return tuple(dict.fromkeys((*PARTS, *own, *by_label)))
+    return tuple(dict.fromkeys((*PARTS, *own, *by_label, *([TRUTH] if noisy else []))))
 
 
 def parts_told(episode: Episode, names: Sequence[str]) -> dict[str, float]:

@@ -25,6 +25,7 @@ OWN = {
     "pool": int | None,
     "memorise": bool,
     "deadline": float | None,
+    "noise": Any,
     "render_mode": str | None,
 }
 """Options of every text environment, beside those of its family."""

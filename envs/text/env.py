@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -9,6 +10,7 @@ from gymnasium.error import ResetNeeded
 
 from envs.text.batch import MODES, check_render_mode, make_dealer, parts, parts_told, short_name
 from envs.text.episode import Episode, begin, plain_verdict, speak
+from envs.text.noise import Judge, make_noise
 from envs.text.split import TEST_SHARE
 from envs.text.verifiers import Verifiers
 
@@ -34,6 +36,7 @@ class TextEnv(gymnasium.Env[str, str]):
         pool: int | None = None,
         memorise: bool = False,
         deadline: float | None = None,
+        noise: Mapping[str, float] | None = None,
         render_mode: str | None = None,
         **options: Any,
     ) -> None:
@@ -43,9 +46,12 @@ class TextEnv(gymnasium.Env[str, str]):
         shown |= {"pool": pool, "memorise": memorise}
         self.dealer = make_dealer(task, level, families, options, **shown)
         self.verifiers = Verifiers(self.dealer.families, deadline)
-        self.render_mode, self.parts = render_mode, parts(self.dealer, self.verifiers)
+        self.noise = make_noise(noise)
+        self.parts = parts(self.dealer, self.verifiers, noisy=self.noise is not None)
+        self.render_mode = render_mode
         self.observation_space, self.action_space = self.dealer.spaces(short_name(task))
         self._episode: Episode | None = None
+        self._judge: Judge | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -55,7 +61,9 @@ class TextEnv(gymnasium.Env[str, str]):
         Raises `OptionError` for options that do not fit.
         """
         super().reset(seed=seed)
-        self._episode = begin(self.dealer, self.np_random, self.dealer.menu(options))
+        if self.noise and (seed is not None or self._judge is None):
+            self._judge = Judge(self.noise, self.np_random)
+        self._episode = begin(self.dealer, self.np_random, self.dealer.menu(options), self._judge)
         entry = self._episode.entry
         return self._episode.opening, {"level": entry.level, "family": entry.name}
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from envs.text.deal import Dealer, Entry, Menu
 from envs.text.guard import Fault
+from envs.text.noise import Judge
 from envs.text.task import DIRECT, Dialogue, Question, Verdict
 from envs.text.verifiers import Verifiers
 
@@ -56,6 +57,8 @@ class Episode:
     question: Question
     opening: str
     """What the agent reads first."""
+    judge: Judge | None = None
+    """Who turns some verdicts round, where verifiers err."""
     said: list[str] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     """What came of each that was said."""
@@ -76,10 +79,10 @@ class Episode:
         return "\n".join(lines)
 
 
-def begin(dealer: Dealer, rng: np.random.Generator, menu: Menu) -> Episode:
+def begin(dealer: Dealer, rng: np.random.Generator, menu: Menu, judge: Judge | None = None) -> Episode:
     """A generator's next problem, about which nothing was said yet."""
     entry, question = dealer.deal(rng, menu)
-    return Episode(entry, question, dealer.opening(entry.task, question))
+    return Episode(entry, question, dealer.opening(entry.task, question), judge)
 
 
 def speak(episodes: Sequence[Episode], texts: Sequence[str], verifiers: Verifiers) -> list[Turn]:
@@ -92,7 +95,10 @@ def speak(episodes: Sequence[Episode], texts: Sequence[str], verifiers: Verifier
     verdicts = _ask(verifiers, "judge", episodes, [i for i in ended if talks[i]])
     verdicts |= _ask(verifiers, "verify", episodes, [i for i in ended if not talks[i]])
     for i, episode in enumerate(episodes):
-        episode.turns.append(_turn(replies.get(i), verdicts.get(i)))
+        verdict = verdicts.get(i)
+        if episode.judge is not None and isinstance(verdict, Verdict):
+            verdict = episode.judge(verdict)
+        episode.turns.append(_turn(replies.get(i), verdict))
     return [episode.turns[-1] for episode in episodes]
 
 

@@ -80,8 +80,9 @@ def test_groups_that_agree_teach_nothing():
         np.testing.assert_array_equal(array, before[name])
 
 
-def test_it_makes_more_of_what_pays():
-    learner, sampler = learner_of(problems=8, group_size=8, lr=3e-3, warmup=0)
+@pytest.mark.parametrize("options", [{}, {"advantage": "pkpo", "k": 2}, {"advantage": "maxrl"}])
+def test_it_makes_more_of_what_pays(options):
+    learner, sampler = learner_of(problems=8, group_size=8, lr=3e-3, warmup=0, **options)
     token = learner.actor.tokenizer.encode("7")[0]
 
     def sevens(rollout):
