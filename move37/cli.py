@@ -15,6 +15,7 @@ import typer
 from move37 import contests, games, telling
 from move37.arguments import Checkpoint, Debug, Explore, Json, RunFolder, Seed, Trust, print_json
 from move37.gtp import gtp
+from move37.passk.command import passk
 
 if TYPE_CHECKING:
     from move37.run import Run
@@ -383,21 +384,23 @@ def study(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Train the stages of a study, and draw what they tell."""
+    """Train the stages of a study, try what they can do, and draw what that tells."""
     from move37.dashboard import choose_observer
     from move37.errors import UserError
-    from move37.study import FIGURE, run_study
+    from move37.passk.watch import Live, Watcher
+    from move37.study import run_study
 
     if seeds and not all(word.isdecimal() for word in seeds.split(",")):
         raise UserError(f"--seeds {seeds}: reads like 0,1,2")
     chosen = [int(word) for word in seeds.split(",")] if seeds else []
     folder = out or Path("runs") / config.stem
-    told = run_study(config, folder, choose_observer(json=json), chosen)
+    watcher = Watcher() if json else Live()
+    told = run_study(config, folder, choose_observer(json=json), chosen, watcher)
     if json:
         print_json(told)
         return
     telling.tell_study(told)
-    print(f"wrote {folder / FIGURE}")
+    print(f"wrote {', '.join(map(str, sorted(folder.glob('*.png'))))}")
 
 
 @app.command(epilog="Example: move37 export runs/sft_sorting sorter")
@@ -419,6 +422,7 @@ def export(
 
 app.command(epilog="Example: move37 tournament configs/tournament/connect_four.yaml")(contests.tournament)
 app.command(epilog="Example: move37 rate runs/connect_four --pgn games.pgn")(contests.rate)
+app.command(epilog="Example: move37 passk configs/passk/quick.yaml")(passk)
 app.command(epilog="Example: move37 gtp go --size 9 --agent uct:5000")(gtp)
 app.command(epilog="Example: move37 perft connect_four --depth 8")(games.perft)
 app.command(epilog="Example: move37 play connect_four --against uct:1000 --as second")(games.play)

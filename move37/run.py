@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from move37.checkpoint import CheckpointFolder
 from move37.config import Config, parse_config, read_yaml
-from move37.disk import LOCK, locked, told_of_disk
+from move37.disk import LOCK, locked, told_of_disk, write_text
 from move37.errors import RunError, UserError, command, in_one_line
 from move37.logs import METRICS, Record, read_metrics
 from move37.origin import Origin
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from search.scorecard import Row
 
 CONFIG = "config.yaml"
+SPACES = ("observation_space", "action_space")
 OURS = ("agents", "envs", "llm_rl", "rollouts", "search")
 """Packages whose classes an agent in a run folder may name without trust."""
 
@@ -88,13 +88,7 @@ class Run:
 
     def write_config(self) -> None:
         """Put `config` in the folder, whole or not at all."""
-        beside = self.path / f".{CONFIG}"
-        try:
-            beside.write_text(self.config.to_yaml(), encoding="utf-8")
-            sync_to_disk(beside)
-            os.replace(beside, self.path / CONFIG)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_text(self.path / CONFIG, self.config.to_yaml())
         sync_to_disk(self.path)
 
     def remove_if_empty(self) -> None:
@@ -128,14 +122,21 @@ class Run:
         return self.agent_at("last")
 
     def agent_at(
-        self, checkpoint: str = "last", simulations: int | None = None, seconds: float | None = None
+        self,
+        checkpoint: str = "last",
+        simulations: int | None = None,
+        seconds: float | None = None,
+        **more: Any,
     ) -> Agent:
         """The agent as it acts at a checkpoint (`last`, `best`, or env steps), on the run's `device`.
 
         `simulations` are those of its best play, where it is one that searches, instead of its own number;
-        `seconds` are what a move takes, of as many simulations at most.
+        `seconds` are what a move takes, of as many simulations at most. `more` are other options of its own,
+        such as a language model's `temperature`.
         Raises `UserError` for a checkpoint that is missing, damaged, foreign, or needs trust.
         """
+        from envs.options import check_options
+        from envs.paths import resolve
         from move37.build import WRONG
         from rollouts.build import build_agent
 
@@ -148,7 +149,8 @@ class Run:
         options |= asked
         env = self.make_env(1)
         try:
-            spec = saved["spec"] | {"options": options}
+            check_options("agent", resolve(saved["spec"]["path"]), more, given=SPACES)
+            spec = saved["spec"] | {"options": options | more}
             agent = build_agent(spec, env.single_observation_space, env.single_action_space)
             agent.load_weights(saved["weights"])
         except WRONG as error:

@@ -3,27 +3,29 @@
 A stage is a config (`move37.config`), put on top of the study's `base`. Its `init`, the `run` that its
 `agent.expert` is, the `runs` of its `sampler.pool`, and whom it is evaluated `against` may each name a stage
 before it. Every stage and seed is a run folder of its own, so a study that was stopped goes on, and
-what is done is skipped.
+what is done is skipped. After the stages come experiments on pass@k (`move37.passk`), whose policies may
+name stages too.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from move37 import loop
 from move37.config import Config, Section, Seed, explain, make_config, read_yaml
-from move37.disk import told_of_disk
+from move37.disk import told_of_disk, write_text
 from move37.errors import UserError
 from move37.logs import Record
 from move37.observer import Observer
 from move37.origin import Origin
+from move37.passk.config import PasskConfig, parse_passk
+from move37.passk.watch import Watcher
 from move37.plots import Curve, Panel, save_panels
 from move37.run import CONFIG, Run
 
@@ -35,7 +37,7 @@ NAMED: list[Keys] = [("init",), ("agent", "expert", "run"), ("evaluate", "agains
 """Where a stage's config names one run."""
 MEMBERS = ("sampler", "pool", "runs")
 """Where it names several."""
-STUDY, FIGURE = "study.json", "study.png"
+STUDY, FIGURE, PASSK = "study.json", "study.png", "passk"
 
 
 class Plot(Section):
@@ -61,7 +63,15 @@ class Study(Section):
     seeds: Annotated[list[Seed], Field(min_length=1)] = Field(default_factory=lambda: [0])
     base: dict[str, Any] = Field(default_factory=dict)
     stages: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
-    plots: Annotated[list[Plot], Field(min_length=1)]
+    plots: list[Plot] = Field(default_factory=list)
+    passk: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Experiments by name, each a config of `move37.passk`; a policy may be the name of a stage."""
+
+    @model_validator(mode="after")
+    def _tells_something(self) -> Study:
+        if not self.plots and not self.passk:
+            raise ValueError("needs plots or passk: what is it to tell?")
+        return self
 
 
 def load_study(path: str | Path) -> Study:
@@ -89,6 +99,8 @@ def load_study(path: str | Path) -> Study:
             if name not in study.stages:
                 known = ", ".join(study.stages)
                 raise UserError(f"{path}: plots.{i}.stages: no stage '{name}'; there are {known}")
+    for name in study.passk:
+        experiment_of(study, name, study.seeds[0], Path(), Origin(f"{path}: passk.{name}"))
     return study
 
 
@@ -102,11 +114,18 @@ def stage_data(study: Study, name: str) -> dict[str, Any]:
     return data
 
 
-def run_study(path: str | Path, out: Path, observer: Any = None, seeds: Sequence[int] = ()) -> dict[str, Any]:
-    """Train what is not trained yet, draw, and give what `study.json` in `out` then holds.
+def run_study(
+    path: str | Path,
+    out: Path,
+    observer: Any = None,
+    seeds: Sequence[int] = (),
+    watcher: Watcher | None = None,
+) -> dict[str, Any]:
+    """Train and sample what is not there yet, draw, and give what `study.json` in `out` then holds.
 
-    `seeds` are taken instead of the study's own. Raises as `move37.loop.train` does, and `UserError` where a
-    stage's run is there already by another config.
+    `seeds` are taken instead of the study's own; `watcher` sees pass@k being sampled. Raises as
+    `move37.loop.train` and `move37.passk.run.passk` do, and `UserError` where a stage's run is there already
+    by another config.
     """
     study = load_study(path)
     if seeds:
@@ -114,7 +133,44 @@ def run_study(path: str | Path, out: Path, observer: Any = None, seeds: Sequence
     for name in study.stages:
         for seed in study.seeds:
             _train(stage_config(study, name, seed, out), folder_of(out, name, seed), observer)
-    return report(study, out, (observer or Observer()).warn)
+    told = report(study, out, (observer or Observer()).warn)
+    if study.passk:
+        told[PASSK] = {name: _sample(study, name, path, out, watcher) for name in study.passk}
+        with told_of_disk(out):
+            write_text(out / STUDY, json.dumps(told, indent=1))
+    return told
+
+
+def _sample(study: Study, name: str, path: str | Path, out: Path, watcher: Watcher | None) -> dict[str, Any]:
+    """An experiment on pass@k, each seed's in `passk/<name>/seed-<s>`; what they say together."""
+    from move37.passk.run import passk
+    from move37.passk.seeds import draw_together, together
+
+    origin, each = Origin(f"{path}: passk.{name}"), {}
+    for seed in study.seeds:
+        config = experiment_of(study, name, seed, out, origin)
+        each[seed] = passk(config, origin, out / PASSK / name / f"seed-{seed}", watcher or Watcher())
+    found = together(each)
+    with told_of_disk(out):
+        draw_together(out / f"{PASSK}_{name}.png", found)
+    return found
+
+
+def experiment_of(study: Study, name: str, seed: int, out: Path, origin: Origin) -> PasskConfig:
+    """An experiment's config for one seed, the stages that its policies name as run folders."""
+    data = dict(study.passk[name])
+    policies = data.get("policies")
+    if isinstance(policies, Mapping):
+        data["policies"] = {k: _of_stage(study, p, seed, out) for k, p in policies.items()}
+    return parse_passk({"seed": seed, **data}, origin)
+
+
+def _of_stage(study: Study, policy: Any, seed: int, out: Path) -> Any:
+    named = policy.get("run") if isinstance(policy, Mapping) else policy
+    if named not in study.stages:
+        return policy
+    rest = policy if isinstance(policy, Mapping) else {}
+    return {**rest, "run": str(folder_of(out, named, seed))}
 
 
 def folder_of(out: Path, stage: str, seed: int) -> Path:
@@ -201,10 +257,9 @@ def report(study: Study, out: Path, warn: Callable[[str], None] = print) -> dict
                 warn(f"plot '{plot.title}': {name} has no {' and '.join(_metrics(plot).values())} to draw")
     told = {"stages": rows(study, out)}
     with told_of_disk(out):
-        beside = out / f".{STUDY}"
-        beside.write_text(json.dumps(told, indent=1), encoding="utf-8")
-        os.replace(beside, out / STUDY)
-        save_panels(out / FIGURE, panels)
+        write_text(out / STUDY, json.dumps(told, indent=1))
+        if panels:
+            save_panels(out / FIGURE, panels)
     return told
 
 

@@ -49,8 +49,23 @@ def _percent(share: float, interval: Sequence[float]) -> str:
 
 
 def tell_study(told: dict[str, Any]) -> None:
-    """A row a stage: its seeds, what they took, and the mean of their last values, with their range."""
+    """A row a stage: its seeds, what they took, and the mean of their last values, with their range.
+
+    Then of each experiment on pass@k where, by every seed, the base overtakes.
+    """
     print("\n".join(study_table(told)))
+    for name, one in told.get("passk", {}).items():
+        print("\n".join(["", *crossover_lines(name, one)]))
+
+
+def crossover_lines(name: str, told: dict[str, Any]) -> list[str]:
+    """A line for each set of problems, policy and seed: where the base overtakes."""
+    return [
+        f"{name}, {problems}, {policy}, seed {seed}: {found['said']}"
+        for problems, one in told["sets"].items()
+        for policy, seeds in one["crossovers"].items()
+        for seed, found in seeds.items()
+    ]
 
 
 def study_table(told: dict[str, Any]) -> list[str]:

@@ -20,6 +20,8 @@ class Problem:
 
     seed: int
     options: Mapping[str, Any] | None = None
+    seat: int | None = None
+    """Against opponents: the agent's seat, such as the mover's in a position; None: it alternates."""
 
 
 class Problems(Protocol):

@@ -358,6 +358,9 @@ class Sampler:
         for slot, episode in zip(slots, ids):
             self._rng[slot] = np.uint64(seeds_from([self.seed, self.worker, 1, episode], 1)[0])
         self._name(slots, ids)
+        for slot, problem in zip(slots, problems):
+            if problem.seat is not None:
+                self._seat[slot] = problem.seat
 
     def _stand_ins(self, seeds: list[int], mask: np.ndarray) -> list[int]:
         """Idle slots must be reset once too, by any seed."""

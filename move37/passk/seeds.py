@@ -1,0 +1,62 @@
+"""One experiment over several seeds of training: what they say together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from move37.passk.draw import CHANCE, coloured, finish, grid_of, log_k
+from move37.plots import save_figure
+
+
+def together(each: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """By set of problems: `k`, `chance`, each policy's curves of all seeds, and each seed's crossovers.
+
+    `each` is what every seed's `passk.json` holds.
+    """
+    first = next(iter(each.values()))
+    told: dict[str, Any] = {"env": first["env"], "samples": first["samples"], "seeds": list(each), "sets": {}}
+    for name, one in first["sets"].items():
+        sets = {seed: run["sets"][name] for seed, run in each.items()}
+        most = min(len(s["k"]) for s in sets.values())
+        told["sets"][name] = {
+            "problems": one["problems"],
+            "k": one["k"][:most],
+            "chance": one.get("chance", [])[:most],
+            "policies": {
+                policy: {
+                    "pass": [s["policies"][policy]["pass"]["value"][:most] for s in sets.values()],
+                    "proved": [
+                        s["policies"][policy]["proved"]["value"][:most]
+                        for s in sets.values()
+                        if "proved" in s["policies"][policy]
+                    ],
+                }
+                for policy in one["policies"]
+            },
+            "crossovers": {
+                policy: {str(seed): s["against_base"][policy]["crossover"] for seed, s in sets.items()}
+                for policy in one["against_base"]
+            },
+            "warnings": sorted({line for s in sets.values() for line in s["warnings"]}),
+        }
+    return told
+
+
+def draw_together(path: Path, told: Mapping[str, Any]) -> None:
+    """A panel a set: the mean of all seeds' curves, and each seed's as a thin line."""
+    figure, grid = grid_of(1, len(told["sets"]))
+    for axis, (name, one) in zip(grid[0], told["sets"].items()):
+        for colour, (policy, curves) in coloured(one):
+            for curve in curves["pass"]:
+                axis.plot(one["k"], curve, color=colour, linewidth=0.7, alpha=0.6)
+            axis.plot(one["k"], np.mean(curves["pass"], axis=0), color=colour, linewidth=2, label=policy)
+        if one["chance"]:
+            axis.plot(one["k"], one["chance"], "--", color=CHANCE, linewidth=1.3, label="chance")
+        log_k(axis, f"{name}: {one['problems']} problems", "pass@k")
+    count = len(told["seeds"])
+    finish(figure, f"{told['env']}, {told['samples']:,} tries a problem; {count} seeds, and their mean")
+    save_figure(figure, path)
