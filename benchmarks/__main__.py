@@ -11,7 +11,7 @@ from benchmarks.report import Row, add_json, tell
 
 ACTING = ("startup", "atari", "arcade", "ppo", "dqn", "atari_ppo", "ppo_learning")
 SEARCHING = ("boards", "network", "uct", "search", "solver", "memory", "tournament")
-TALKING = ("text", "generation", "grpo")
+TALKING = ("text", "generation", "grpo", "passk")
 NAMES = ACTING + SEARCHING + TALKING
 PEERS = (
     "datasets",

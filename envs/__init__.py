@@ -78,7 +78,7 @@ def _make(id: str, n: int, options: dict[str, Any]) -> BatchEnv:
 
     names_of, path = FAMILIES.get(id.partition("/")[0], (dict, ""))
     if id in names_of():
-        family = resolve(path)
+        family = resolve(arcade.batch_class(id) if id.startswith("arcade/") else path)
         check_options(f"environment '{id}'", family, options, given=("id", "n"))
         return family(id, n, **options)
     if names_attribute(id):

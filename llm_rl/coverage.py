@@ -182,7 +182,8 @@ def _likeliest(counts: _Counts, start: np.ndarray, zero: bool, one: bool) -> tup
     """The parameters of the greatest likelihood, and what they mean."""
     start = np.concatenate([start[:2], np.maximum(start[2:], NOTICEABLE)])  # odds of nothing have no slope
     args, bounds = (counts, zero, one), [(-FAR, FAR)] * len(start)
-    x = minimize(_loss, start, args, method="L-BFGS-B", jac=True, bounds=bounds).x
+    # not L-BFGS-B, whose BLAS has threads wait for each other over four numbers
+    x = minimize(_loss, start, args, method="TNC", jac=True, bounds=bounds).x
     shares = _shares(x, zero, one)
     return x, BetaTail(*(float(v) for v in (*np.exp(x[:2]), *shares[1:])))
 

@@ -28,6 +28,8 @@ from rollouts.sampler import Sampler
 
 WRONG = (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError, AttributeError, MemoryError)
 """What building and restoring raise where the input is at fault: of ours, torch, numpy, and users' code."""
+SHARED = {"normalise": ("gamma",), "curiosity": ("gamma", "seed", "device")}
+"""Options of reward terms that a run has a value for."""
 
 
 @dataclass
@@ -61,7 +63,7 @@ def build(config: Config, origin: Origin) -> Parts:
     with told(origin, "env"):
         _check_seats(learner, env, config)
     with told(origin, "reward"):
-        reward = Reward(reward_terms(config), env.parts)
+        reward = Reward(reward_terms(config, device), env.parts)
     with told(origin, "sampler"):
         problems = _problems(config, env, learner)
         pool = _pool(config, env, learner, device)
@@ -99,13 +101,16 @@ def _check_seats(learner: Learner, env: BatchEnv, config: Config) -> None:
         raise OptionError("id", f"{said}; {right} has them")
 
 
-def reward_terms(config: Config) -> dict[str, Any]:
-    """The terms of the config. `normalise` discounts by the agent's `gamma`, unless told otherwise."""
+def reward_terms(config: Config, device: str) -> dict[str, Any]:
+    """The terms of the config. Those in `SHARED` go by the run's seed and device and the agent's `gamma`,
+    unless told otherwise.
+    """
+    run = {"seed": config.seed, "device": device} | dict(config.agent.options)
     terms: dict[str, Any] = dict(config.reward)
-    if "normalise" in terms and "gamma" in config.agent.options:
-        given = terms["normalise"]
-        options = given if isinstance(given, Mapping) else {"weight": given}
-        terms["normalise"] = {"gamma": config.agent.options["gamma"], **options}
+    for name, given in terms.items():
+        shared = {option: run[option] for option in SHARED.get(name, ()) if option in run}
+        if shared:
+            terms[name] = shared | (dict(given) if isinstance(given, Mapping) else {"weight": given})
     return terms
 
 

@@ -60,37 +60,36 @@ class Clip(Term):
         return np.clip(rollout.env_rewards, self.low, self.high)
 
 
-class Normalise(Term):
-    """The environment's reward divided by the running standard deviation of discounted returns.
+class DiscountedReturns:
+    """Discounted returns so far of each slot, over rollouts, and their running deviation."""
 
-    Engstrom et al., 2020 ("Implementation matters"), with the same `gamma` as the learner's.
-    """
-
-    def __init__(self, gamma: float = 0.99, clip: float = 10.0):
-        if not 0 <= gamma <= 1:
-            raise ValueError(f"normalise: gamma must be from 0 to 1, not {gamma}")
-        if not 0 < clip < math.inf:
-            raise ValueError(f"normalise: clip must be above 0, not {clip}")
-        self.gamma, self.clip = gamma, clip
+    def __init__(self, gamma: float) -> None:
+        self.gamma = gamma
         self.returns = np.zeros(0)
         self.count, self.mean, self.m2 = 1e-4, 0.0, 0.0
 
-    def __call__(self, rollout: Rollout) -> np.ndarray:
-        rewards, going_on = rollout.env_rewards, ~(rollout.terminated | rollout.truncated)
+    @property
+    def deviation(self) -> float:
+        """The standard deviation of all returns so far."""
+        return float(np.sqrt(self.m2 / self.count + 1e-8))
+
+    def follow(self, rewards: np.ndarray, ends: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        """The return up to each row, float64 `[T, n]`; it starts anew after rows where `ends` is set."""
         if self.returns.shape != rewards.shape[1:]:
             self.returns = np.zeros(rewards.shape[1])
         seen = np.empty(rewards.shape)
         for t in range(len(rewards)):
             seen[t] = self.returns = self.returns * self.gamma + rewards[t]
-            self.returns = self.returns * going_on[t]
-        self._count(seen[rollout.valid])
-        scale = np.sqrt(self.m2 / self.count + 1e-8)
-        return np.clip(rewards / scale, -self.clip, self.clip).astype(np.float32)
+            self.returns = self.returns * ~ends[t]
+        self._count(seen[valid])
+        return seen
 
     def state_dict(self) -> dict[str, Any]:
+        """What later values depend on."""
         return {"returns": self.returns, "count": self.count, "mean": self.mean, "m2": self.m2}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put back what `state_dict` gave."""
         self.returns = np.array(state["returns"])
         self.count, self.mean, self.m2 = float(state["count"]), float(state["mean"]), float(state["m2"])
 
@@ -104,7 +103,41 @@ class Normalise(Term):
         self.count = total
 
 
-TERMS: dict[str, type[Term]] = {"env": Env, "clip": Clip, "normalise": Normalise}
+class Normalise(Term):
+    """The environment's reward divided by the running standard deviation of discounted returns.
+
+    Engstrom et al., 2020 ("Implementation matters"), with the same `gamma` as the learner's.
+    """
+
+    def __init__(self, gamma: float = 0.99, clip: float = 10.0):
+        if not 0 <= gamma <= 1:
+            raise ValueError(f"normalise: gamma must be from 0 to 1, not {gamma}")
+        if not 0 < clip < math.inf:
+            raise ValueError(f"normalise: clip must be above 0, not {clip}")
+        self.gamma, self.clip = gamma, clip
+        self.returns = DiscountedReturns(gamma)
+
+    def __call__(self, rollout: Rollout) -> np.ndarray:
+        self.returns.follow(rollout.env_rewards, rollout.terminated | rollout.truncated, rollout.valid)
+        scaled = rollout.env_rewards / self.returns.deviation
+        return np.clip(scaled, -self.clip, self.clip).astype(np.float32)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.returns.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.returns.load_state_dict(state)
+
+
+TERMS: dict[str, type[Term] | str] = {
+    "env": Env,
+    "clip": Clip,
+    "normalise": Normalise,
+    "counts": "rollouts.counts:Counts",
+    "curiosity": "agents.curiosity:Curiosity",
+    "novelty": "llm_rl.novelty:Novelty",
+}
+"""The terms of short names; some by their import path, to be loaded when asked for."""
 
 
 class Reward:
@@ -151,6 +184,22 @@ class Reward:
                 term.load_state_dict(state[name])
 
 
+def reached(rollout: Rollout, name: str) -> np.ndarray:
+    """What each row's action led to, `[T, n, ...]`: the next observation, or its episode's true last one.
+
+    Of a dict these are the `planes`. Raises `ValueError`, which begins with a term's `name`, for what is no
+    array of numbers.
+    """
+    both = rollout.obs, rollout.final_obs
+    seen, final = (x.get("planes") if isinstance(x, Mapping) else x for x in both)
+    if not isinstance(seen, np.ndarray) or seen.dtype.kind not in "biuf":
+        raise ValueError(f"{name} needs observations in arrays of numbers; these are of another kind")
+    following, at = seen[1:].copy(), rollout.final_at
+    if len(at):
+        following[at[:, 0], at[:, 1]] = final
+    return following
+
+
 def _weight(name: str, given: Any) -> float:
     if isinstance(given, bool) or not isinstance(given, (int, float)) or not math.isfinite(given):
         said = f"weight of reward term '{name}' must be a finite number, not {given!r:.60}"
@@ -162,17 +211,19 @@ def _term(name: str, options: dict[str, Any], parts: tuple[str, ...]) -> TermFun
     if name in parts:
         _no_options(name, "a part of the environment", options)
         return lambda rollout: rollout.parts[name]
-    found: Any = TERMS.get(name) or (resolve(name) if ":" in name else None)
-    if found is None:
+    found: Any = TERMS.get(name, name)
+    if isinstance(found, str) and ":" in found:
+        found = resolve(found)
+    if isinstance(found, str):
         raise OptionError(name, f"no reward term '{name}'; {suggest(name, [*TERMS, *parts], 'on offer')}")
     if not isinstance(found, type):
         _no_options(name, "a function", options)
         return found
     try:
         check_options(f"reward term '{name}'", found, options)
+        return found(**options)
     except OptionError as error:
         raise OptionError(f"{name}.{error.option}", str(error)) from None
-    return found(**options)
 
 
 def _no_options(name: str, what: str, options: Mapping[str, Any]) -> None:

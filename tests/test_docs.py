@@ -13,10 +13,12 @@ from pydantic import BaseModel
 
 import envs
 import move37
+from agents.curiosity import Curiosity
 from agents.dqn import DQN, EPSILON
 from agents.imitation import Imitation
 from agents.ppo import PPO
 from benchmarks import connect_four, learning, report
+from envs.arcade.key_maze import KeyMaze
 from envs.arcade.vector import Arcade
 from envs.atari import Atari
 from llm_rl.critic import CriticOptions
@@ -32,6 +34,7 @@ from move37.telling import study_table, tournament_table
 from move37.tournament.config import LadderConfig, SprtConfig, TournamentConfig, load_tournament
 from move37.tournament.entrants import Entrant
 from move37.yaml_text import parse_yaml
+from rollouts.counts import Counts
 from search.alphazero import AlphaZero
 from search.gate import GateOptions
 from search.mcts import SearchOptions
@@ -108,13 +111,16 @@ def keys_of(section: type[BaseModel], prefix: str = "") -> dict[str, object]:
         ("dqn.md", "option", DQN, {"epsilon": EPSILON}),
         ("alphazero.md", "option", AlphaZero, {}),
         ("arcade.md", "option", Arcade, {}),
+        ("arcade.md", "KeyMaze", KeyMaze, {}),
+        ("curiosity.md", "curiosity", Curiosity, {}),
+        ("curiosity.md", "counts", Counts, {}),
         ("atari.md", "option", Atari, {}),
         ("grpo.md", "option", GRPO, {}),
         ("language.md", "imitation", Imitation, {}),
         ("language.md", "language", LanguagePolicy, {}),
         ("language.md", "solver", Solver, {}),
     ],
-    ids=["ppo", "dqn", "alphazero", "arcade", "atari", "grpo", "imitation", "language", "solver"],
+    ids=["ppo", "dqn", "alphazero", "arcade", "key_maze", "curiosity", "counts", "atari", "grpo", "imitation", "language", "solver"],
 )
 def test_the_table_of_options_is_the_signature(name, column, kind, instead):
     """`instead`: what None stands for, where the page says that."""

@@ -40,6 +40,7 @@ COLOURS: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {  # at 
     "Asterix": ((40, 66, 62), (62, 92, 66)),
     "Breakout": ((18, 18, 42), (38, 26, 62)),
     "Freeway": ((52, 55, 66), (60, 63, 74)),
+    "KeyMaze": ((64, 50, 44), (46, 36, 40)),
     "Seaquest": ((30, 104, 152), (12, 30, 74)),
     "SpaceInvaders": ((8, 8, 20), (26, 18, 52)),
 }
@@ -120,6 +121,9 @@ def background(name: str) -> np.ndarray:
         field[(y % PIXELS == 0) & (x % 10 < 5) & ~edge & (y > PIXELS)] = (150, 146, 120)
         field[edge] = (58, 116, 70)
         field[edge & (speckle < 5)] = (76, 142, 84)
+    elif name == "KeyMaze":
+        field[(x % PIXELS == 0) | (y % PIXELS == 0)] += 8
+        field[(y >= SIDE - PIXELS) | (x >= SIDE - PIXELS)] = (18, 20, 38)
     elif name == "Seaquest":
         field[y < PIXELS] = (150, 196, 226)
         field[(y == PIXELS - 2 + (x // 3) % 2) | (y == PIXELS - 1)] = (214, 238, 248)

@@ -8,8 +8,9 @@ import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
 
+from envs.arcade import batch_class
 from envs.arcade.render import MODES, render
-from envs.arcade.vector import Arcade
+from envs.paths import resolve
 
 
 class ArcadeEnv(gymnasium.Env[np.ndarray, int]):
@@ -18,7 +19,7 @@ class ArcadeEnv(gymnasium.Env[np.ndarray, int]):
     metadata = {"render_modes": list(MODES), "render_fps": 15}  # noqa: RUF012
 
     def __init__(self, game: str, *, render_mode: str | None = None, **options: Any) -> None:
-        self._batch = Arcade(game, 1, render_mode=render_mode, **options)
+        self._batch = resolve(batch_class(game))(game, 1, render_mode=render_mode, **options)
         self.render_mode = render_mode
         self.observation_space = self._batch.single_observation_space
         self.action_space = self._batch.single_action_space
@@ -39,11 +40,12 @@ class ArcadeEnv(gymnasium.Env[np.ndarray, int]):
         """Play one step."""
         if self._shown is None or self._next is not None:
             raise ResetNeeded("call reset before step, also after an episode's end")
-        obs, rewards, terminated, _, info = self._batch.step(np.array([action]))
+        obs, rewards, terminated, truncated, info = self._batch.step(np.array([action]))
         self._shown = obs[0]
-        if terminated[0]:
+        if terminated[0] or truncated[0]:
             self._shown, self._next = info["final_obs"][0], obs[0]
-        return self._shown.copy(), float(rewards[0]), bool(terminated[0]), False, {}
+        told = {name: float(part[0]) for name, part in info.get("parts", {}).items()}
+        return self._shown.copy(), float(rewards[0]), bool(terminated[0]), bool(truncated[0]), told
 
     def render(self) -> Any:
         """What the last observation shows, as `Arcade.render` does."""

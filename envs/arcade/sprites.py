@@ -298,4 +298,59 @@ SPRITES = {
         ...rr...
         ...oo...
         ........""",
+    # KeyMaze
+    "wall": """
+        SSSSSSSt
+        SssSSSSt
+        SSSSSSSt
+        tttttttt
+        SSSTSSSS
+        SSSTSssS
+        SSSTSSSS
+        ttttttTt""",
+    "door": """
+        NOOOOOON
+        NonNNnoN
+        NonNNnoN
+        NonNNnoN
+        NonyynoN
+        NonNYnoN
+        NonNNnoN
+        NOOOOOON""",
+    "key": """
+        ........
+        .yyy....
+        yY.Yyyyy
+        y...yYYY
+        yY.Yy.y.
+        .yyy..y.
+        ........
+        ........""",
+    "treasure": """
+        ........
+        .oooooo.
+        ooOOOOoo
+        oOyyyyOo
+        NNNyyNNN
+        oooYYooo
+        oOOOOOOo
+        NNNNNNNN""",
+    "held": """
+        ........
+        ..yyy...
+        ..y.y...
+        ..yyy...
+        ...y....
+        ...yY...
+        ...y....
+        ...yY...""",
+    "place": """
+        ........
+        .cccccc.
+        .cCCCCc.
+        .cCwwCc.
+        .cCwwCc.
+        .cCCCCc.
+        .cccccc.
+        ........""",
 }

@@ -12,11 +12,12 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from envs.arcade import load
+from envs.arcade import batch_class, load
 from envs.arcade.game import ACTIONS, SIZE, translate
 from envs.arcade.render import MODES, render
 from envs.base import BatchEnv, State, slot_seeds
 from envs.options import OptionError, split_options
+from envs.paths import resolve
 from envs.rng import from_seeds
 
 
@@ -169,4 +170,4 @@ class Arcade(BatchEnv):
 
 def make_vec(num_envs: int, game: str, **options: Any) -> Arcade:
     """What `gymnasium.make_vec` calls."""
-    return Arcade(game, num_envs, **options)
+    return resolve(batch_class(game))(game, num_envs, **options)

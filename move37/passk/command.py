@@ -97,7 +97,7 @@ def remarks(one: Mapping[str, Any]) -> list[str]:
     """What the table does not show: a line each."""
     said = []
     for name, versus in one["against_base"].items():
-        said.append(f"{name} against {one['base']}: {versus['crossover']['said']}")
+        said.append(f"{name}: {versus['crossover']['said']}")
         if "crossover_proved" in versus:
             said.append(f"  with every step right: {versus['crossover_proved']['said']}")
         counts = {key: sets["count"] for key, sets in versus["solved"].items()}
@@ -113,5 +113,6 @@ def remarks(one: Mapping[str, Any]) -> list[str]:
                 if key in odd
             ]
             said.append(f"  perplexity of its tries under {one['base']}: {', '.join(told)}")
-        said.append(f"  {versus['next']}")
+        if len(one["against_base"]) == 1:
+            said.append(f"  {versus['next']}")
     return [*said, *(f"careful: {line}" for line in one["warnings"])]

@@ -99,7 +99,7 @@ class PasskConfig(Section):
     """Board games: who holds the other seat, such as `perfect`; success is to win."""
     success: float | None = None
     """Where the environment has no notion of success: the return from which an episode is one."""
-    reference: Annotated[int, Field(ge=0)] = 16
+    reference: Annotated[int, Field(ge=0)] = 8
     """Language models: of so many tries a problem the base's log-probability is taken, for perplexity."""
     longest: Count = 10_000
     """Steps after which an episode is cut."""
@@ -148,6 +148,10 @@ def parse_passk(data: Any, origin: Origin) -> PasskConfig:
     """The config in nested dicts (`UserError` that names what does not fit)."""
     if not isinstance(data, Mapping):
         raise UserError(f"{origin.file}: an experiment is a mapping of env, problems, policies and more")
+    if "stages" in data:
+        raise UserError(
+            f"{origin.file}: is a study: move37 study {origin.file} trains its stages and tries them"
+        )
     try:
         return PasskConfig.model_validate(dict(data))
     except ValidationError as error:

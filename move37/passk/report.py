@@ -246,7 +246,7 @@ def versus(
     options: Any = {"seed": seed, "resamples": resamples}
     told: dict[str, Any] = {
         "difference": _rows(difference_interval(other.passed, base.passed, **options)),
-        "crossover": crossed(crossover(base.passed, other.passed, ks, **options)),
+        "crossover": crossed(crossover(base.passed, other.passed, ks, **options), base.name, other.name),
         "solved": _solved(base, other, there.problems),
     }
     one, two = base.tries.proved, other.tries.proved
@@ -254,7 +254,8 @@ def versus(
         before, after = (
             pass_at_k(*c.tries.counts(p, c.problems), ks) for c, p in ((base, one), (other, two))
         )
-        told["crossover_proved"] = crossed(crossover(before, after, ks, **options))
+        found = crossover(before, after, ks, **options)
+        told["crossover_proved"] = crossed(found, base.name, other.name)
     seen = other.tries.base_log_prob
     if seen is not None and other.tries.tokens is not None and np.isfinite(seen).any():
         told["perplexity_under_base"] = _perplexities(other.tries, seen)
@@ -263,11 +264,12 @@ def versus(
     return told
 
 
-def crossed(found: Crossover) -> dict[str, Any]:
-    """A crossover as plain data."""
+def crossed(found: Crossover, base: str, other: str) -> dict[str, Any]:
+    """A crossover as plain data, both policies by their names."""
     ends = [float(x) if np.isfinite(x) else None for x in (found.low, found.high)]
     told = {"k": found.k_star, "low": ends[0], "high": ends[1], "without": found.without}
-    return told | {"clear": found.clear, "said": found.said}
+    said = found.said.replace("the trained", other).replace("the base", base)
+    return told | {"clear": found.clear, "said": said}
 
 
 def _solved(base: Curves, other: Curves, names: Sequence[str]) -> dict[str, Any]:

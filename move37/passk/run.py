@@ -92,6 +92,7 @@ def sample_missing(experiment: Experiment, folder: Path, watcher: Watcher) -> No
                 if stopped():
                     raise KeyboardInterrupt("stopped; what was sampled is kept: the same command goes on")
     finally:
+        experiment.close()
         watcher.close()
 
 

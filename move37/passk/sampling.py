@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from envs.base import BatchEnv
+from envs.board.vector import load_id
 from envs.text.batch import TextBatch
 from envs.text.parsing import number, read
 from llm_rl.likelihood import log_probs
 from llm_rl.sequences import whole_episodes
-from move37.build import set_threads
+from move37.build import set_threads, told
 from move37.crew import Crew
 from move37.errors import UserError
 from move37.origin import Origin
@@ -68,11 +70,28 @@ class Experiment:
         self.config, self.origin, self.trust = config, origin, trust
         set_threads(config.threads)
         self._agents: dict[tuple[str, str], Agent] = {}
+        self._envs: dict[str, BatchEnv] = {}
 
     @cached_property
     def problems(self) -> dict[str, list[Tried]]:
         """Of each set (`UserError` where there are not so many)."""
         return {name: find_problems(self.config, name, self.origin) for name in self.config.problems}
+
+    def env(self, part: Part) -> BatchEnv:
+        """Where a part is tried: one for all parts of a set."""
+        if part.problems not in self._envs:
+            one = make_slots(self.config, part.problems, 1, self.origin)
+            one.close()
+            most = min(self.config.samples, TRIES) * self.config.problems[part.problems].count
+            slots = min(SLOTS[isinstance(one, TextBatch)], most)
+            self._envs[part.problems] = make_slots(self.config, part.problems, slots, self.origin)
+        return self._envs[part.problems]
+
+    def close(self) -> None:
+        """End what the environments hold."""
+        for env in self._envs.values():
+            env.close()
+        self._envs.clear()
 
     def agent(self, policy: str, problems: str) -> Agent:
         """Who tries a set of problems."""
@@ -87,6 +106,18 @@ class Experiment:
             self._agents[policy, problems] = made
         return self._agents[policy, problems]
 
+    @cached_property
+    def opponents(self) -> list[Agent]:
+        """Who holds the other seat of a board game."""
+        if self.config.against is None:
+            return []
+        with told(self.origin, "env"):
+            game = load_id(self.config.env.id, self.config.env.options)
+        try:
+            return [player(self.config.against, game, trust=self.trust, match=True)]
+        except UserError as error:
+            raise UserError(f"{self.origin.file}: against: {error}") from None
+
     def prepare(self) -> None:
         """Build all that is needed, so that what does not fit is told before anything is sampled."""
         for name in self.config.problems:
@@ -96,6 +127,7 @@ class Experiment:
             for policy in self.config.policies:
                 self.agent(policy, name)
         assert self.problems
+        assert self.opponents is not None
 
     def _check_success(self, env: Any) -> None:
         place = f"{self.origin.file}: env.id"
@@ -135,28 +167,17 @@ class Experiment:
     def sample(self, part: Part) -> Columns:
         """The tries of a part: see `columns_of`."""
         problems = self.problems[part.problems][slice(*part.rows)]
-        env = make_slots(self.config, part.problems, 1, self.origin)
-        slots = min(SLOTS[isinstance(env, TextBatch)], part.count)
-        env.close()
-        env = make_slots(self.config, part.problems, slots, self.origin)
+        env = self.env(part)
         whose = [*f"{part.policy}-{part.problems}".encode()]
         seed = int(seeds_from([self.config.seed, *whose, *part.block], 1)[0])
         stream = Listed([p.problem for p in problems], shuffle=False)
         sampler = Sampler(env, seed=seed, problems=stream, longest=self.config.longest)
-        agent, opponents = self.agent(part.policy, part.problems), self._opponents(env)
+        agent, opponents = self.agent(part.policy, part.problems), self.opponents
         each = part.tries[1] - part.tries[0]
         how: Any = {"explore": self.config.policies[part.policy].explore, "keep_obs": False}
-        try:
-            rollout = sampler.collect(agent, episodes=part.count, group_size=each, opponents=opponents, **how)
-        finally:
-            env.close()
+        rollout = sampler.collect(agent, episodes=part.count, group_size=each, opponents=opponents, **how)
         columns = columns_of(rollout, part, self.config.success, won=bool(opponents))
         return columns | self._by_base(part, rollout, columns["try"])
-
-    def _opponents(self, env: Any) -> list[Agent]:
-        if self.config.against is None:
-            return []
-        return [player(self.config.against, env.game, trust=self.trust, match=True)]
 
     def _by_base(self, part: Part, rollout: Rollout, tries: np.ndarray) -> Columns:
         """The base's log-probability of the first tries at each problem, where it reads their tokens."""

@@ -209,7 +209,7 @@ def test_what_is_listed_can_be_made():
     assert not {"CartPole-v0", "Ant-v2", "Breakout-v4", "ALE/Combat-v5"} & set(listed)
     assert all(about and "\n" not in about for about in listed.values())
     ids = [k for k, v in listed.items() if k.startswith("arcade/") or "classic" in v or "toy" in v]
-    assert len(ids) == 10 + 5 + 6
+    assert len(ids) == 12 + 5 + 6
     for id in ids:
         env = envs.make(id, n=2, seed=0)
         env.action_space.seed(0)
