@@ -85,6 +85,32 @@ def study_table(told: dict[str, Any]) -> list[str]:
     return lines
 
 
+def passk_table(told: dict[str, Any]) -> list[str]:
+    """An experiment on pass@k over seeds (`move37.passk.seeds.together`), as a table in Markdown.
+
+    A row a set of problems and policy: pass@k at the smallest, a middle and the largest k, means over seeds
+    with their range, and where each seed's base overtakes.
+    """
+    ks = next(iter(told["sets"].values()))["k"]
+    places = sorted({0, len(ks) // 2, len(ks) - 1})
+    heads = ["problems", "policy", *(f"pass@{ks[p]}" for p in places), "the base overtakes at k"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for problems, one in told["sets"].items():
+        for policy, curves in one["policies"].items():
+            cells = [_range([curve[p] for curve in curves["pass"]]) for p in places]
+            crossed = [_crossed(found) for found in one["crossovers"].get(policy, {}).values()]
+            lines.append(f"| {' | '.join([problems, policy, *cells, ', '.join(crossed)])} |")
+    return lines
+
+
+def _crossed(found: dict[str, Any]) -> str:
+    """k* and its interval; `none`."""
+    if found["k"] is None:
+        return "none"
+    ends = ["∞" if found[end] is None else f"{found[end]:.3g}" for end in ("low", "high")]
+    return f"{found['k']:.3g} [{', '.join(ends)}]"
+
+
 def tournament_table(told: dict[str, Any]) -> list[str]:
     """What a tournament told (`ratings.json`), as a table in Markdown: a row a player, the best first."""
     lines = ["| player | Elo | 95 % | games | score | s a move |", "|---" * 6 + "|"]

@@ -29,8 +29,9 @@ from llm_rl.solver import Solver
 from move37.config import Config, load_config, make_config
 from move37.evaluate import evaluate
 from move37.logs import MetricsLog, read_samples
+from move37.passk.config import PasskConfig, PolicyConfig, ProblemsConfig, load_passk
 from move37.study import load_study
-from move37.telling import study_table, tournament_table
+from move37.telling import passk_table, study_table, tournament_table
 from move37.tournament.config import LadderConfig, SprtConfig, TournamentConfig, load_tournament
 from move37.tournament.entrants import Entrant
 from move37.yaml_text import parse_yaml
@@ -120,7 +121,20 @@ def keys_of(section: type[BaseModel], prefix: str = "") -> dict[str, object]:
         ("language.md", "language", LanguagePolicy, {}),
         ("language.md", "solver", Solver, {}),
     ],
-    ids=["ppo", "dqn", "alphazero", "arcade", "key_maze", "curiosity", "counts", "atari", "grpo", "imitation", "language", "solver"],
+    ids=[
+        "ppo",
+        "dqn",
+        "alphazero",
+        "arcade",
+        "key_maze",
+        "curiosity",
+        "counts",
+        "atari",
+        "grpo",
+        "imitation",
+        "language",
+        "solver",
+    ],
 )
 def test_the_table_of_options_is_the_signature(name, column, kind, instead):
     """`instead`: what None stands for, where the page says that."""
@@ -164,6 +178,12 @@ def test_the_tables_of_tournaments_are_their_config():
         wanted |= keys_of(part, f"{name}.")
     assert defaults(keys, "tournament") == wanted
     assert defaults(rows(page("tournaments.md"), "entrant", "default"), "entrant") == keys_of(Entrant)
+
+
+def test_the_tables_of_passk_are_its_config():
+    wanted = {"experiment": PasskConfig, "problems": ProblemsConfig, "policy": PolicyConfig}
+    for column, kind in wanted.items():
+        assert defaults(rows(page("passk.md"), column, "default"), column) == keys_of(kind)
 
 
 def test_every_metric_has_a_row_and_every_row_a_metric(tmp_path):
@@ -344,9 +364,9 @@ def test_printed_commands_are_commands(path):
             continue
         context = commands[words[1]].make_context(words[1], words[2:])
         config = context.params.get("config") or ""
-        reads = {"train": load_config, "tournament": load_tournament}.get(words[1])
+        reads = {"train": load_config, "tournament": load_tournament, "passk": load_passk}.get(words[1])
         if reads and str(config).startswith("configs/"):
-            reads(ROOT / config, context.params["overrides"] or ())
+            reads(ROOT / config, context.params.get("overrides") or context.params.get("more") or ())
 
 
 # -- names -----------------------------------------------------------------------------------------------
@@ -373,8 +393,10 @@ def test_symbols_that_a_page_names_are_in_their_files(path):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda p: p.stem)
 def test_every_config_is_read_and_says_what_to_expect(path):
-    read = {"studies": load_study, "tournament": load_tournament}.get(path.parent.name, load_config)
-    assert read(path)
+    read = {"studies": load_study, "passk": load_study, "tournament": load_tournament}
+    if "stages" not in path.read_text():
+        read["passk"] = load_passk
+    assert read.get(path.parent.name, load_config)(path)
     head = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert path.read_text().startswith("#"), "a config opens with what it shows"
     assert any(re.search(r"\d", line) for line in head), "… how long it takes and the number to expect"
@@ -421,6 +443,16 @@ def test_the_tables_of_studies_are_what_was_measured():
         assert "\n".join(study_table(json.loads(file.read_text()))) in told, file.name
         assert f"(img/study_{file.stem}.png)" in told
         assert (ROOT / "configs" / "studies" / f"{file.stem}.yaml").is_file()
+
+
+def test_the_tables_of_passk_are_what_was_measured():
+    told = page("results.md")
+    files = sorted((ROOT / "docs" / "results" / "passk").glob("*.json"))
+    assert files
+    for file in files:
+        for name, found in json.loads(file.read_text()).items():
+            assert "\n".join(passk_table(found)) in told, f"{file.name}, {name}"
+        assert (ROOT / "configs" / "passk" / f"{file.stem}.yaml").is_file()
 
 
 def test_the_tables_of_tournaments_are_what_was_measured():

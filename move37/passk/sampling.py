@@ -21,7 +21,7 @@ from move37.crew import Crew
 from move37.errors import UserError
 from move37.origin import Origin
 from move37.passk.config import PasskConfig
-from move37.passk.policies import described, policy_agent, settings
+from move37.passk.policies import described, policy_agent
 from move37.passk.problems import Tried, find_problems, make_slots, options_of
 from move37.passk.store import PART, SAMPLES
 from move37.players import player
@@ -180,18 +180,21 @@ class Experiment:
         return columns | self._by_base(part, rollout, columns["try"])
 
     def _by_base(self, part: Part, rollout: Rollout, tries: np.ndarray) -> Columns:
-        """The base's log-probability of the first tries at each problem, where it reads their tokens."""
-        few = np.flatnonzero(tries < self.config.reference)
+        """The base's log-probability of the first tries at each problem, NaN of others; of language models."""
         base, agent = (self.agent(name, part.problems) for name in (self.config.first, part.policy))
-        if not len(few) or not (settings(base) and settings(agent)) or "tokens" not in rollout.fields:
+        if "tokens" not in rollout.fields or not _same_tokens(base, agent):
             return {}
-        one, other = (getattr(a, "tokenizer", None) for a in (base, agent))
-        if type(one) is not type(other) or one.size != other.size:  # type: ignore[union-attr]
-            return {}
-        found = whole_episodes(rollout)
-        told = np.full(len(found), np.nan, np.float32)
-        told[few] = log_probs(base, rollout, found.take(few)).sum(axis=1)
+        few = np.flatnonzero(tries < self.config.reference)
+        told = np.full(len(tries), np.nan, np.float32)
+        if len(few):
+            told[few] = log_probs(base, rollout, whole_episodes(rollout).take(few)).sum(axis=1)
         return {"base_log_prob": told}
+
+
+def _same_tokens(one: Any, other: Any) -> bool:
+    """Whether two language models read the same tokens."""
+    vocabularies = [getattr(getattr(agent, "tokenizer", None), "size", None) for agent in (one, other)]
+    return None not in vocabularies and vocabularies[0] == vocabularies[1]
 
 
 def columns_of(rollout: Rollout, part: Part, threshold: float | None, won: bool) -> Columns:

@@ -19,13 +19,15 @@ from rollouts.storage import sync_to_disk
 SAMPLES = "samples"
 WHAT = b"move37"
 """Where a part says what its tries depend on."""
+TYPES = {"answer": pa.string(), "completion": pa.list_(pa.string())}
+"""Of columns that may hold nothing but None."""
 PART = "part/"
 """Before the names of what else the environment tells of an episode."""
 
 
 def write_part(path: Path, columns: Mapping[str, Any], what: Mapping[str, Any]) -> None:
     """Write a part, and `what` its tries depend on."""
-    table = pa.table({name: pa.array(values) for name, values in columns.items()})
+    table = pa.table({name: pa.array(values, TYPES.get(name)) for name, values in columns.items()})
     told = json.dumps(what, sort_keys=True)
     beside = path.with_name(f".{path.name}")
     try:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 from move37.cli import main
 from move37.errors import UserError
@@ -47,7 +46,7 @@ def _quick(monkeypatch, request):
 
 def write(folder: Path, **changes: Any) -> Path:
     file = folder / "experiment.yaml"
-    file.write_text(yaml.safe_dump(CONFIG | changes))
+    file.write_text(json.dumps(CONFIG | changes))  # which is YAML too
     return file
 
 
@@ -283,6 +282,30 @@ def test_puzzles_are_won_by_who_plays_perfectly_from_the_movers_seat(tmp_path):
     one = told["sets"]["puzzles"]["policies"]
     assert one["perfect"]["pass"]["value"][0] == 1.0
     assert one["random"]["pass"]["value"][0] < 1.0
+
+
+def test_the_bases_log_probability_is_its_own(tmp_path):
+    model = {"player": "language", "options": {"model": {"size": "XS", "context": 64}, "max_new": 8}}
+    warm = {"player": "language", "options": model["options"] | {"temperature": 2.0}}
+    told = run(tmp_path, policies={"base": model, "warm": warm}, problems={"new": {"count": 3}}, reference=4)
+    for file, table in samples(tmp_path / "out").items():
+        seen = [
+            (t, own, base) for t, own, base in zip(table["try"], table["log_prob"], table["base_log_prob"])
+        ]
+        assert all((base is None) == (t >= 4) for t, _, base in seen)
+        apart = [abs(own - base) for t, own, base in seen if t < 4]
+        assert max(apart) < 1e-3 if "-base-" in file else max(apart) > 1e-2
+    odd = told["sets"]["new"]["against_base"]["warm"]["perplexity_under_base"]
+    assert odd["wrong"] > 1
+    assert "warm was sampled with temperature 2 (the base: 1)" in told["sets"]["new"]["warnings"]
+
+
+def test_what_always_does_the_same_is_told_to_have_one_try(tmp_path):
+    options = {"model": {"size": "XS", "context": 64}, "max_new": 8}
+    greedy = {"player": "language", "options": options, "explore": False}
+    told = run(tmp_path, policies={"greedy": greedy}, problems={"new": {"count": 3}})
+    said = told["sets"]["new"]["warnings"]
+    assert "greedy: all of its tries at a problem are alike: it has one try, not k" in said
 
 
 # -- samples of others ---------------------------------------------------------------------------------------

@@ -201,6 +201,33 @@ def test_a_stage_that_was_made_by_another_config_is_not_gone_on_with(tmp_path):
         run_study(write(tmp_path, seeds=[0], base=base), out)
 
 
+def test_what_the_stages_can_do_is_tried_after_them(tmp_path):
+    tried = {
+        "env": {"id": "CartPole-v1"},
+        "problems": {"all": {"count": 3}},
+        "policies": {"first": "first", "early": {"run": "on", "checkpoint": "96"}, "random": "random"},
+        "samples": 8,
+        "success": 20.0,
+    }
+    stages = {name: STUDY["stages"][name] for name in ("first", "on")}
+    file, out = write(tmp_path, stages=stages, plots=[], passk={"curves": tried}), tmp_path / "out"
+    told = run_study(file, out)
+    assert json.loads((out / "study.json").read_text()) == told
+    one = told["passk"]["curves"]["sets"]["all"]
+    assert told["passk"]["curves"]["seeds"] == [0, 1]
+    for place, seed in enumerate((0, 1)):
+        alone = json.loads((out / "passk" / "curves" / f"seed-{seed}" / "passk.json").read_text())
+        for policy, curves in one["policies"].items():
+            assert curves["pass"][place] == alone["sets"]["all"]["policies"][policy]["pass"]["value"]
+        assert (
+            one["crossovers"]["early"][str(seed)]
+            == alone["sets"]["all"]["against_base"]["early"]["crossover"]
+        )
+    assert (out / "passk_curves.png").read_bytes()[:4] == b"\x89PNG"
+    with pytest.raises(UserError, match="needs plots or passk"):
+        load_study(write(tmp_path, plots=[]))
+
+
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_study_of_ours_fits_and_says_what_it_shows(path):
     assert path.read_text().startswith("# ")
