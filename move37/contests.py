@@ -11,8 +11,6 @@ import typer
 from move37 import telling
 from move37.arguments import Debug, Json, Trust, print_json
 
-Column = tuple[str, str, Any]
-
 
 def tournament(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file.")],
@@ -106,7 +104,9 @@ def tell_standings(told: Mapping[str, Any]) -> None:
 
 
 def _small(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def remarks(told: Mapping[str, Any]) -> list[str]:
@@ -135,7 +135,9 @@ def remarks(told: Mapping[str, Any]) -> list[str]:
 
 
 def sprt_verdict(test: Mapping[str, Any]) -> str:
-    """What a sequential test of two says, and no more than that."""
+    """What a sequential test of two says, and the Elo behind the score, where there is one."""
+    from search.sprt import estimate
+
     one, two = test.get("players", ("the first", "the second"))
     low, high, pairs = test["elo0"], test["elo1"], sum(test["pairs"])
     words = {
@@ -144,6 +146,11 @@ def sprt_verdict(test: Mapping[str, Any]) -> str:
         "go on": "open",
     }
     verdict, unit = words[test["verdict"]], "pair" if pairs == 1 else "pairs"
-    biased = "" if test["verdict"] == "go on" else "; an estimate after such a stop is biased"
     against = f"SPRT: {one} against {two}, [{low:z.6g}, {high:z.6g}] Elo"
-    return f"{against}: {verdict} (LLR {test['llr']:z.1f} after {pairs:,} {unit}){biased}"
+    said = f"{against}: {verdict} (LLR {test['llr']:z.1f} after {pairs:,} {unit})"
+    if not pairs:
+        return said
+    found = estimate(test["pairs"])
+    elo, least, most = (f"{value:z.0f}".replace("inf", "∞") for value in (found.elo, *found.elo_interval))
+    biased = "" if test["verdict"] == "go on" else ", which such a stop biases"
+    return f"{said}; by the score {elo} Elo [{least}, {most}]{biased}"

@@ -18,7 +18,7 @@ from move37.tally import Tally
 from rollouts.fleet import FleetError
 from rollouts.rollout import Rollout
 
-STOPPING = "move37: stopping after this update; Ctrl-C again stops at once\n"
+STOPPING = "move37: stopping after {}; Ctrl-C again stops at once\n"
 
 
 class InputError(Exception):
@@ -26,16 +26,19 @@ class InputError(Exception):
 
 
 @contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C (or SIGTERM) only makes the yielded function answer True; the second stops at once."""
-    asked = False
+def interruptible(what: str = "this update") -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C (or SIGTERM) only makes the yielded function answer True; the second stops at once.
+
+    `what` is told to be done first.
+    """
+    asked, said = False, STOPPING.format(what).encode()
 
     def note(number: int, frame: Any) -> None:
         nonlocal asked
         if asked:
             raise KeyboardInterrupt
         asked = True
-        os.write(2, STOPPING.encode())  # not by print, which a signal may find at work
+        os.write(2, said)  # not by print, which a signal may find at work
 
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False

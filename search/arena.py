@@ -32,6 +32,10 @@ LONGEST = 200
 """Characters of a reason at most."""
 
 
+class BadAnswer(ValueError):
+    """What an agent answered has not the form of a `Decision`."""
+
+
 @dataclass(frozen=True)
 class Openings:
     """Where games begin: positions, and the moves that lead there from the first one."""
@@ -226,17 +230,17 @@ class Arena:
 
 
 def actions_of(decision: Decision, count: int) -> np.ndarray:
-    """A decision's actions, int64 `[count]` (`ValueError` for what are none)."""
+    """A decision's actions, int64 `[count]` (`BadAnswer` for what are none)."""
     actions = np.asarray(decision.actions)
     if actions.shape != (count,) or actions.dtype.kind not in "iu":
-        raise ValueError(f"actions must be integers [{count}], not {form(actions)}")
+        raise BadAnswer(f"actions must be integers [{count}], not {form(actions)}")
     return actions.astype(np.int64)
 
 
 def nodes_of(decision: Decision, count: int) -> np.ndarray:
     """Nodes that were searched for each row, int64 `[count]`: what it tells itself, or visits at the root.
 
-    Raises `ValueError` for what are no counts.
+    Raises `BadAnswer` for what are no counts.
     """
     name = "nodes" if "nodes" in decision.fields else "visits"
     if name not in decision.fields:
@@ -244,17 +248,17 @@ def nodes_of(decision: Decision, count: int) -> np.ndarray:
     told = np.asarray(decision.fields[name])
     axes, wanted = (1, f"[{count}]") if name == "nodes" else (2, f"[{count}, actions]")
     if told.ndim != axes or len(told) != count or told.dtype.kind not in "iuf":
-        raise ValueError(f"{name} must be counts {wanted}, not {form(told)}")
+        raise BadAnswer(f"{name} must be counts {wanted}, not {form(told)}")
     if not ((told >= 0) & (told <= 2**53)).all():
-        raise ValueError(f"{name} must be counts from 0 to 2**53")
+        raise BadAnswer(f"{name} must be counts from 0 to 2**53")
     return told.reshape(count, -1).sum(axis=1).astype(np.int64)
 
 
 def reasons_of(decision: Decision, count: int) -> list[str]:
-    """Why it gives no move, for each row; empty where it does not say (`ValueError` for what is no text)."""
+    """Why it gives no move, for each row; empty where it does not say (`BadAnswer` for what is no text)."""
     told = np.asarray(decision.fields.get("forfeit", [""] * count))
     if told.shape != (count,) or not all(isinstance(text, str) for text in told):
-        raise ValueError(f"forfeit must be texts [{count}], not {form(told)}")
+        raise BadAnswer(f"forfeit must be texts [{count}], not {form(told)}")
     return [one_line(text) for text in told]
 
 
@@ -264,7 +268,9 @@ def form(array: np.ndarray) -> str:
 
 
 def raised(error: BaseException) -> str:
-    """That an agent raised this, in a line."""
+    """That an agent raised this, in a line; or what is wrong with its answer."""
+    if isinstance(error, BadAnswer):
+        return one_line(str(error))
     try:
         text = str(error)
     except FAILS:  # a text that cannot be made

@@ -367,7 +367,7 @@ def residuals(games: Games, ratings: Ratings) -> Residuals:
     left = total - ((slope @ inverse(x, table, ratings.fitted)) * slope).sum(axis=1)
     room = np.where(left > 1e-6 * total, left, np.inf)
     if ratings.errors == "pairs":
-        room = room * _dispersion(x, games, ratings)
+        room = room * max(_dispersion(x, games, ratings), 1e-9)  # pairs that are all alike spread nothing
     rest = beyond(x, table)[0]
     with_prior = rest + prior_beyond(x, table)
     return Residuals(

@@ -5,13 +5,18 @@ The unit is a *pair*: one opening, played twice with colours swapped. So colours
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import combinations
 
 ROUND_ROBIN, GAUNTLET, SWISS, LADDER = "round_robin", "gauntlet", "swiss", "ladder"
 BYE = 1.0
 """Of the points that a meeting is worth, what is given to who has nobody left to play."""
+
+Two = tuple[int, int]
+Met = frozenset[int]
+Places = Mapping[int, tuple[float, int]]
+"""By player: points, and the place in the table."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,10 @@ class Pair:
 
     a: int
     b: int
+    meeting: int
+    """The number of their meeting, in the whole tournament."""
     opening: int
-    """Its number among the openings, if there are as many."""
+    """Its number among the openings of the meeting."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +70,25 @@ def rounds(plan: Plan) -> int:
     return plan.rounds if plan.format == SWISS else 1
 
 
+def swiss_lengths(players: int) -> range:
+    """How many rounds a Swiss tournament may have, so that all can be rated and nobody is left over.
+
+    From two rounds on its games connect all players. Up to half of the field everybody has somebody to meet,
+    whatever the results: all can be paired where each may meet half of the others (Dirac, 1952).
+    """
+    return range(min(2, players - 1), (players + 1) // 2 + 1)
+
+
 def next_round(plan: Plan, played: Sequence[Standing]) -> list[Pair]:
     """The pairs of the round after those `played`, in the order of play: an opening of each meeting, again
     and again, so that a tournament that is stopped has played all meetings alike.
     """
-    number = len(played)
     met = swiss_round(plan.players, played) if plan.format == SWISS else meetings(plan)
-    begun = number * plan.pairs * (plan.players // 2) if plan.format == SWISS else 0
-    return [Pair(a, b, begun + k * len(met) + q) for k in range(plan.pairs) for q, (a, b) in enumerate(met)]
+    begun = len(played) * len(met)
+    return [Pair(a, b, begun + q, k) for k in range(plan.pairs) for q, (a, b) in enumerate(met)]
+
+
+# -- Swiss -------------------------------------------------------------------------------------------------
 
 
 def points(players: int, played: Sequence[Standing]) -> list[float]:
@@ -94,32 +112,80 @@ def byes(players: int, standing: Standing) -> list[int]:
 def swiss_round(players: int, played: Sequence[Standing]) -> list[tuple[int, int]]:
     """Who meets in the next round: neighbours in the table who have not met; nobody has two byes.
 
-    With an odd number the lowest of those who had none gets a bye. Raises `ValueError` where no such round
-    is left.
+    With an odd number the lowest of those who had none gets a bye, if the others can be paired then. The
+    second round connects all players. Raises `ValueError` where somebody has nobody left to meet, which no
+    round of `swiss_lengths` comes to.
     """
     had = points(players, played)
     table = sorted(range(players), key=lambda player: (-had[player], player))
-    met = {meeting for standing in played for meeting in standing.meetings}
-    met |= {(b, a) for a, b in met}
-    idle: list[int | None] = [None]
-    if players % 2:
-        rested = {player for standing in played for player in byes(players, standing)}
-        idle = [player for player in reversed(table) if player not in rested]
-    for bye in idle:
-        found = matched([player for player in table if player != bye], met)
-        if found is not None:
-            return found
-    raise ValueError(f"after {len(played)} rounds of {players} players nobody is left to meet")
+    met = {frozenset(meeting) for standing in played for meeting in standing.meetings}
+    at = {player: (had[player], place) for place, player in enumerate(table)}
+    if players % 2:  # one more, below all, who is paired first: who gets that one rests
+        met |= {frozenset((player, players)) for standing in played for player in byes(players, standing)}
+        at[players] = 0.0, players
+        table = [players, *table]
+    found = [_by_place(pair, at) for pair in _matched(table, met, at)]
+    if played:
+        found = _connected(sorted(found, key=lambda pair: at[pair[0]][1]), met, players)
+    real = [_by_place(pair, at) for pair in found if players not in pair]
+    return sorted(real, key=lambda pair: at[pair[0]][1])
 
 
-def matched(table: Sequence[int], met: set[tuple[int, int]]) -> list[tuple[int, int]] | None:
-    """Neighbours in a table, who have not `met`; None where it cannot be."""
-    if not table:
-        return []
-    top, *rest = table
-    for other in rest:
-        if (top, other) not in met:
-            below = matched([player for player in rest if player != other], met)
-            if below is not None:
-                return [(top, other), *below]
-    return None
+def _by_place(pair: Two, at: Places) -> Two:
+    a, b = pair
+    return (a, b) if at[a][1] < at[b][1] else (b, a)
+
+
+def _matched(order: Sequence[int], met: Set[Met], at: Places) -> list[Two]:
+    """All players in pairs who have not `met`: in their order, each with the nearest of who is left."""
+    left, over, found = list(order), list[int](), list[Two]()
+    while left:
+        one = left.pop(0)
+        free = [(one, other) for other in left if frozenset((one, other)) not in met]
+        if free:
+            found.append(min(free, key=lambda pair: _apart(at, pair)))
+            left.remove(found[-1][1])
+        else:
+            over.append(one)
+    for one, other in zip(over[::2], over[1::2]):
+        found = _with_both(one, other, found, met, at)
+    return found
+
+
+def _with_both(one: int, other: int, pairs: Sequence[Two], met: Set[Met], at: Places) -> list[Two]:
+    """Pairs with two more, who have met: they part a pair and take one of it each, as in Dirac's proof."""
+    ways = [((one, x), (other, y)) for pair in pairs for x, y in (pair, pair[::-1])]
+    ways = [two for two in ways if met.isdisjoint(map(frozenset, two))]
+    if not ways:
+        raise ValueError(f"players {one} and {other} have nobody left to meet")
+    new = min(ways, key=lambda two: _apart(at, *two))
+    return [pair for pair in pairs if set(pair) != {new[0][1], new[1][1]}] + list(new)
+
+
+def _apart(at: Places, *pairs: Two) -> tuple[float, int]:
+    """How far pairs are apart: by the squares of points between them, and then of places in the table."""
+    gaps = [(at[a][0] - at[b][0], at[a][1] - at[b][1]) for a, b in pairs]
+    return round(sum(points**2 for points, _ in gaps), 9), sum(places**2 for _, places in gaps)
+
+
+def _connected(pairs: Sequence[Two], met: Set[Met], players: int) -> list[Two]:
+    """The same pairs, but that neighbours swap partners where no games connect them.
+
+    The meetings of two rounds form rings (one of them is open where somebody rests), which a swap joins.
+    """
+    found, group = list(pairs), list(range(players))
+    for a, b in (sorted(pair) for pair in [*met, *pairs]):
+        if b != players:
+            group = _joined(group, a, b)
+    for k in range(len(found) - 1):
+        (a, b), (c, d) = found[k : k + 2]
+        above, below = min(a, b), min(c, d)  # who rests is paired with a greater number
+        if group[above] != group[below]:
+            found[k : k + 2] = [(a, c), (b, d)]
+            group = _joined(group, above, below)
+    return found
+
+
+def _joined(group: Sequence[int], a: int, b: int) -> list[int]:
+    """The group of each player, where `a` and `b` are of one."""
+    return [group[a] if its == group[b] else its for its in group]

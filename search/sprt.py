@@ -22,8 +22,8 @@ UNSEEN = 1e-3
 HALVINGS = 60
 """Of an interval a few wide, until no float64 is left inside it."""
 
+
 Law = Literal["exact", "normal", "bayeselo"]
-Verdict = Literal["accept", "reject", "go on"]
 
 
 def score_of(elo: ArrayLike) -> np.ndarray:
@@ -56,7 +56,7 @@ class Estimate:
     elo: float
     elo_interval: tuple[float, float]
     superiority: float
-    """The likelihood that the first one is the stronger."""
+    """The likelihood that the first one is the stronger: Φ((score − ½) / error)."""
 
 
 def estimate(counts: ArrayLike) -> Estimate:
@@ -66,32 +66,14 @@ def estimate(counts: ArrayLike) -> Estimate:
     worst are put to them for it, else one result would pass for certain (after Agresti and Coull, 1998).
     """
     found = _counts(counts)
+    if not found.any():
+        raise ValueError("there are no results yet")
     score = float(found @ np.linspace(0, 1, len(found)) / found.sum())
     middle, error = _mean(found)
     low, high = max(0.0, middle - Z * error), min(1.0, middle + Z * error)
+    ahead = float(normal_cdf((middle - 0.5) / error))
     elo, elo_low, elo_high = elo_of([score, low, high]).tolist()
-    return Estimate(score, (low, high), elo, (elo_low, elo_high), superiority(found))
-
-
-def superiority(counts: ArrayLike) -> float:
-    """The likelihood that the first player is the stronger: Φ((score − ½) / error); see `estimate`."""
-    middle, error = _mean(_counts(counts))
-    return float(normal_cdf((middle - 0.5) / error))
-
-
-def superiority_of_wins(wins: float, losses: float) -> float:
-    """The same from independent games, Φ((W − L) / √(W + L)): with the spread of equal players; ½ of no game.
-
-    `superiority` takes the spread that was seen, and is right for pairs too.
-    """
-    decided = wins + losses
-    return float(normal_cdf((wins - losses) / math.sqrt(decided))) if decided else 0.5
-
-
-def games_for(width: float, draws: float = 0.0) -> int:
-    """How many independent games of near equals give ±`width` Elo at 95 %, where a share `draws` is drawn."""
-    slack = float(score_of(width)) - 0.5
-    return math.ceil(Z**2 * (1 - draws) / 4 / slack**2)
+    return Estimate(score, (low, high), elo, (elo_low, elo_high), ahead)
 
 
 def _counts(counts: ArrayLike) -> np.ndarray:
@@ -100,8 +82,6 @@ def _counts(counts: ArrayLike) -> np.ndarray:
         raise ValueError(
             f"results are counts, 3 (L, D, W) or 5 (of pairs), none below 0: not {found.tolist()}"
         )
-    if not (found.sum(axis=-1) > 0).all():
-        raise ValueError("there are no results yet")
     return found
 
 
@@ -127,21 +107,20 @@ def bounds(alpha: float = 0.05, beta: float = 0.05) -> tuple[float, float]:
 
 def decide(
     counts: ArrayLike, elo0: float, elo1: float, *, alpha: float = 0.05, beta: float = 0.05
-) -> Verdict:
-    """Whether results speak for `elo1` ("accept"), for `elo0` ("reject"), or not clearly yet ("go on").
+) -> np.ndarray:
+    """Whether results `[..., bins]` speak for `elo1` ("accept"), for `elo0` ("reject"), or not clearly yet
+    ("go on"); an array of texts `[...]`.
 
     It may be asked anew after each result (for pairs: after each pair): that is what the bounds allow for.
     But an `estimate` of results that were stopped so is too extreme on average.
     """
     low, high = bounds(alpha, beta)
-    if not np.sum(counts):
-        return "go on"
-    found = float(llr(counts, elo0, elo1))
-    return "accept" if found >= high else "reject" if found <= low else "go on"
+    found = llr(counts, elo0, elo1)
+    return np.select([found >= high, found <= low], ["accept", "reject"], "go on")
 
 
 def llr(counts: ArrayLike, elo0: float, elo1: float, law: Law = "exact") -> np.ndarray:
-    """The log-likelihood ratio, of `elo1` between the two to `elo0`, of results `[..., bins]`.
+    """The log-likelihood ratio, of `elo1` between the two to `elo0`, of results `[..., bins]`; 0 of none.
 
     What else there is to know of them, such as how many are drawn, is taken as is likeliest under each (a
     generalised ratio: Van den Bergh, 2020, as in fishtest):
@@ -156,11 +135,12 @@ def llr(counts: ArrayLike, elo0: float, elo1: float, law: Law = "exact") -> np.n
         raise ValueError(f"elo0 must be below elo1: not {elo0} and {elo1}")
     if law == "bayeselo":
         return _bayeselo(found, elo0, elo1)
-    found = np.where(found == 0, UNSEEN, found)
+    seen = np.where(found == 0, UNSEEN, found)
     s0, s1 = score_of([elo0, elo1]).tolist()
     if law == "normal":
-        return _normal(found, s0, s1)
-    return (found * np.log(_likeliest(found, s1) / _likeliest(found, s0))).sum(axis=-1)
+        return _normal(seen, s0, s1)
+    ratio = (seen * np.log(_likeliest(seen, s1) / _likeliest(seen, s0))).sum(axis=-1)
+    return np.where(found.any(axis=-1), ratio, 0.0)
 
 
 def _likeliest(counts: np.ndarray, score: float) -> np.ndarray:

@@ -204,9 +204,13 @@ def _title(figure: Any, told: Mapping[str, Any]) -> None:
 
 def log_k(axis: Any, title: str, y_name: str, x_name: str = "k, tries a problem") -> None:
     """Style an axis whose x is on a logarithmic scale."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis.set_xscale("log", base=2 if x_name.startswith("k") else 10)
+    if x_name.startswith("k"):
+        axis.set_xscale("log", base=2)
+    else:
+        axis.set_xscale("log")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     axis.set_ylim(-0.02, 1.02)

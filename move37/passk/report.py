@@ -14,9 +14,12 @@ from llm_rl.passk import (
     Crossover,
     Interval,
     chance_at_k,
+    corrected,
     crossover,
     difference_interval,
+    interval,
     mean_interval,
+    over_tries,
     pass_at_k,
     pass_hat_k,
     perplexity,
@@ -91,9 +94,12 @@ def report_on(
     p = len(there.problems)
     made = {name: Curves(name, tries, p, asked, seed, resamples) for name, tries in there.tries.items()}
     told: dict[str, Any] = {"problems": p, "k": asked.tolist(), "base": base, "warnings": []}
-    if there.chance is not None:
-        told["chance"] = chance_at_k(there.chance, asked).mean(axis=0).tolist()
     told["policies"] = {name: curves.told() for name, curves in made.items()}
+    if there.chance is not None:
+        chance = chance_at_k(there.chance, asked).mean(axis=0)
+        told["chance"] = chance.tolist()
+        for name, curves in made.items():
+            told["policies"][name]["corrected"] = _numbers(corrected(curves.passed.mean(axis=0), chance))
     for name, tokens in there.training.items():
         told["policies"][name]["training_tokens"] = tokens
     if there.levels is not None and len(np.unique(there.levels)) > 1:
@@ -148,6 +154,7 @@ class Curves:
             "samples": int(valid.sum()),
             "invalid": float(tries.invalid.mean()),
             "pass": self._plain(self.passed),
+            "pass_of_these_problems": self.of_these_problems(),
             "pass_hat": pass_hat_k(self.n, self.c, self.ks).mean(axis=0).tolist(),
             "rates": np.round(self.rates, 6).tolist(),
         }
@@ -162,6 +169,13 @@ class Curves:
         if tries.cut is not None:
             told["cut"] = float(tries.cut[valid].mean())
         return told | self.fits()
+
+    def of_these_problems(self) -> dict[str, Any] | None:
+        """The interval where these problems are all there is; None where k is more than half of the tries."""
+        if self.n.min() // 2 < self.ks.max():
+            return None
+        drawn = over_tries(self.n, self.c, self.ks, self.resamples, self.seed)
+        return _rows(interval(self.passed.mean(axis=0), drawn))
 
     def by_level(self, levels: np.ndarray) -> dict[str, dict[str, float]]:
         """Success and tokens of a try, by how hard its problem is."""
@@ -189,6 +203,8 @@ class Curves:
                 found["log_prob_a_token"] = tries.log_prob / np.maximum(tries.tokens, 1)
         if tries.tokens is not None and len(np.unique(tries.tokens)) > 1:
             found["shortest"] = -tries.tokens.astype(np.float64)
+        if tries.base_log_prob is not None and np.isfinite(tries.base_log_prob).all():
+            found["by_base"] = tries.base_log_prob.astype(np.float64)
         return found
 
     def best(self, scores: np.ndarray) -> np.ndarray:
@@ -269,7 +285,9 @@ def crossed(found: Crossover, base: str, other: str) -> dict[str, Any]:
     ends = [float(x) if np.isfinite(x) else None for x in (found.low, found.high)]
     told = {"k": found.k_star, "low": ends[0], "high": ends[1], "without": found.without}
     said = found.said.replace("the trained", other).replace("the base", base)
-    return told | {"clear": found.clear, "said": said}
+    last = float(found.difference.value[-1])
+    ahead = base if last > 0 else other if last < 0 else None
+    return told | {"clear": found.clear, "ahead": ahead, "said": said}
 
 
 def _solved(base: Curves, other: Curves, names: Sequence[str]) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def sample_missing(experiment: Experiment, folder: Path, watcher: Watcher) -> No
         return
     watcher.start(sum(p.count for p in parts), sum(p.count for p in there))
     try:
-        with interruptible() as stopped:
+        with interruptible("this part") as stopped:
             for part, columns in sample_all(experiment, missing):
                 write_part(part.path(folder), columns, experiment.what(part))
                 watcher.sampled(part, columns)

@@ -13,7 +13,7 @@ import numpy as np
 from envs.base import BatchEnv
 from envs.board.vector import load_id
 from envs.text.batch import TextBatch
-from envs.text.parsing import number, read
+from envs.text.parsing import normal, read
 from llm_rl.likelihood import log_probs
 from llm_rl.sequences import whole_episodes
 from move37.build import set_threads, told
@@ -180,7 +180,7 @@ class Experiment:
         return columns | self._by_base(part, rollout, columns["try"])
 
     def _by_base(self, part: Part, rollout: Rollout, tries: np.ndarray) -> Columns:
-        """The base's log-probability of the first tries at each problem, NaN of others; of language models."""
+        """Of language models: the base's log-probability of the first tries at a problem, NaN of others."""
         base, agent = (self.agent(name, part.problems) for name in (self.config.first, part.policy))
         if "tokens" not in rollout.fields or not _same_tokens(base, agent):
             return {}
@@ -242,8 +242,9 @@ def _written(rollout: Rollout, ended: Mapping[str, np.ndarray]) -> Columns:
     if rollout.actions.dtype != object:
         return found
     said = _said(rollout)
-    answers = [canonical(texts[-1]) for texts in said]
-    return found | {"completion": said, "answer": answers}
+    answers = [read(texts[-1]).answer for texts in said]
+    votes = [None if answer is None else normal(answer) for answer in answers]
+    return found | {"completion": said, "answer": votes}
 
 
 def _said(rollout: Rollout) -> list[list[str]]:
@@ -253,15 +254,6 @@ def _said(rollout: Rollout) -> list[list[str]]:
     for t, i in zip(time.tolist(), slot.tolist()):
         turns.setdefault(int(rollout.episode[t, i]), []).append(str(rollout.actions[t, i]))
     return [turns[name] for name in sorted(turns)]
-
-
-def canonical(completion: str) -> str | None:
-    """The answer of a completion in one normal form, by which votes are counted; None without one."""
-    answer = read(completion).answer
-    if answer is None:
-        return None
-    value = number(answer)
-    return "".join(answer.split()) if value is None else str(value)
 
 
 def _total(rollout: Rollout, values: Any, ended: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -37,13 +37,24 @@ def together(each: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
                 }
                 for policy in one["policies"]
             },
-            "crossovers": {
-                policy: {str(seed): s["against_base"][policy]["crossover"] for seed, s in sets.items()}
-                for policy in one["against_base"]
-            },
+            "crossovers": _of_each(sets, one["against_base"], "crossover"),
+            "crossovers_proved": _of_each(sets, one["against_base"], "crossover_proved"),
             "warnings": sorted({line for s in sets.values() for line in s["warnings"]}),
         }
     return told
+
+
+def _of_each(sets: Mapping[int, Any], policies: Any, what: str) -> dict[str, Any]:
+    """By policy and seed: where the base overtakes; nothing where that was not asked."""
+    found = {
+        policy: {
+            str(k): s["against_base"][policy][what]
+            for k, s in sets.items()
+            if what in s["against_base"][policy]
+        }
+        for policy in policies
+    }
+    return {policy: seeds for policy, seeds in found.items() if seeds}
 
 
 def draw_together(path: Path, told: Mapping[str, Any]) -> None:

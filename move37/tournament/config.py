@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from move37.config import (
     Cluster,
@@ -21,10 +21,12 @@ from move37.config import (
 )
 from move37.errors import UserError
 from move37.origin import Origin
-from move37.tournament.entrants import PERSON, Entrant, as_entrant
-from search.schedule import GAUNTLET, LADDER, ROUND_ROBIN, SWISS
+from move37.tournament.entrants import Entrant, as_entrant
+from move37.tournament.person import PERSON
+from search.schedule import GAUNTLET, LADDER, ROUND_ROBIN, SWISS, swiss_lengths
 
 Range = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
+Elo = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class GameConfig(Named):
@@ -50,8 +52,8 @@ class OpeningsConfig(Section):
 class SprtConfig(Section):
     """Two entrants play until it is clear whether the first is `elo0` or `elo1` stronger (Wald, 1945)."""
 
-    elo0: float = 0.0
-    elo1: float = 20.0
+    elo0: Elo = 0.0
+    elo1: Elo = 20.0
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     beta: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
 
@@ -89,10 +91,10 @@ class TournamentConfig(Section):
     openings: OpeningsConfig = OpeningsConfig()
     anchor: str | None = None
     """Whose rating is `anchor_elo`; without one the ratings' mean is."""
-    anchor_elo: float = 0.0
+    anchor_elo: Elo = 0.0
     sprt: SprtConfig | None = None
     at_once: Annotated[int, Field(ge=2, multiple_of=2)] = 128
-    """Games in a batch. Where someone plays by the clock it is 2, one after the other."""
+    """Games in a batch, at most."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Ray actors that the batches are shared out to; 0: this process."""
     cluster: Cluster = Cluster()
@@ -110,6 +112,39 @@ class TournamentConfig(Section):
                 raise ValueError(f"{name!r} is no name that can be printed")
         return given
 
+    @field_validator("newcomers")
+    @classmethod
+    def _apart(cls, given: list[str], info: ValidationInfo) -> list[str]:
+        for name in given:
+            check_entrant(name, info.data.get("entrants"))
+            if given.count(name) > 1:
+                raise ValueError(f"'{name}' is there twice")
+        return given
+
+    @field_validator("anchor")
+    @classmethod
+    def _known(cls, given: str | None, info: ValidationInfo) -> str | None:
+        if given is not None:
+            check_entrant(given, info.data.get("entrants"))
+        return given
+
+    @field_validator("anchor_elo")
+    @classmethod
+    def _of_an_anchor(cls, given: float, info: ValidationInfo) -> float:
+        if given and info.data.get("anchor", "wrong") is None:
+            raise ValueError(f"of whom is {given:g} the rating? Name it too (anchor)")
+        return given
+
+    @field_validator("rounds")
+    @classmethod
+    def _connecting(cls, given: int | None, info: ValidationInfo) -> int | None:
+        count = len(info.data.get("entrants") or ())
+        lengths = swiss_lengths(count)
+        if given and info.data.get("schedule") == SWISS and count > 1 and given not in lengths:
+            why = f"fewer do not connect {count} entrants, and in more somebody has nobody left to meet"
+            raise ValueError(f"must be {lengths[0]} to {lengths[-1]} ({why}; or round_robin), not {given}")
+        return given
+
     @model_validator(mode="after")
     def _fits(self) -> TournamentConfig:
         if (self.schedule == LADDER) != (self.ladder is not None):
@@ -118,10 +153,6 @@ class TournamentConfig(Section):
             raise ValueError("a ladder's entrants are the snapshots of its run: give no entrants")
         if not self.ladder and len(self.entrants) < 2:
             raise ValueError(f"a tournament takes 2 entrants at least, not {len(self.entrants)}")
-        named = [*self.newcomers, *([self.anchor] if self.anchor else [])]
-        for name in named if not self.ladder else []:
-            if name not in self.entrants:
-                raise ValueError(f"no entrant '{name}'; there are {', '.join(self.entrants)}")
         if (self.schedule == GAUNTLET) != bool(self.newcomers):
             raise ValueError("newcomers are of the schedule 'gauntlet', which has one at least")
         if self.newcomers and set(self.newcomers) == set(self.entrants):
@@ -137,6 +168,12 @@ class TournamentConfig(Section):
     def plain(self) -> dict[str, Any]:
         """The config as nested dicts, defaults filled in."""
         return self.model_dump(exclude_none=True) | {"env": self.env.model_dump()}
+
+
+def check_entrant(name: str, entrants: Collection[str] | None) -> None:
+    """`ValueError` for a name that no entrant has; of a ladder, or where they are wrong, none are known."""
+    if entrants and name not in entrants:
+        raise ValueError(f"no entrant '{name}'; there are {', '.join(entrants)}")
 
 
 def load_tournament(path: str | Path, overrides: Sequence[str] = ()) -> tuple[TournamentConfig, Origin]:

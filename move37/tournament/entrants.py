@@ -21,10 +21,10 @@ from move37.play import Terminal
 from move37.players import is_folder, player, run_player
 from move37.registry import AGENTS
 from move37.run import Run
-from rollouts.agent import Agent, Decision, Memory, Obs
+from move37.tournament.person import PERSON, Person
+from rollouts.agent import Agent
 from search.tree import node_bytes
 
-PERSON = "person"
 MOST, MEMORY = 2_000_000, 10**9
 """Simulations of a search by the clock, at most, and the bytes that its tree may take."""
 
@@ -135,30 +135,3 @@ def _agent(entrant: Entrant, game: Game, trust: bool) -> Agent:
     if entrant.player == PERSON:
         return Person(game, Terminal(sys.stdin, sys.stdout))
     return player(entrant.player, game, trust=True, match=True, options=budget | entrant.options)
-
-
-class Person(Agent):
-    """Someone at the terminal, who is asked for each move; `quit` gives a game up."""
-
-    def __init__(self, game: Game, terminal: Terminal) -> None:
-        self.game, self.terminal = game, terminal
-
-    def act(
-        self, obs: Obs, *, rng: np.ndarray, first: np.ndarray, memory: Memory = None, explore: bool = True
-    ) -> Decision:
-        told = [self._ask(state, mask) for state, mask in zip(obs["state"], obs["action_mask"])]
-        gone = np.array(["" if action >= 0 else "left" for action in told])
-        return Decision(np.array(told), fields={"forfeit": gone})
-
-    def _ask(self, state: np.ndarray, mask: np.ndarray) -> int:
-        say, game = self.terminal.say, self.game
-        say(self.game.board_text(state))
-        legal = {game.move_text(int(k)).lower(): int(k) for k in np.flatnonzero(mask)}
-        for line in self.terminal.lines("your move (moves, quit): "):
-            word = line.lower()
-            if word in legal:
-                return legal[word]
-            if word == "quit":
-                return -1
-            say(" ".join(legal) if word == "moves" else f"'{line}' is not legal (or: moves, quit)")
-        return -1

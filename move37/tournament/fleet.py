@@ -20,10 +20,10 @@ class Here:
     def __init__(self, tournament: Tournament) -> None:
         self.tournament = tournament
 
-    def play(self, batches: Sequence[Batch], report: Report) -> Iterator[tuple[Batch, list[GameRecord]]]:
-        """Each batch with its games, in order; `report` is told how many of one are done."""
+    def play(self, batches: Sequence[Batch], report: Report) -> Iterator[list[GameRecord]]:
+        """The games of each batch, in order; `report` is told how many of one are done."""
         for batch in batches:
-            yield batch, self.tournament.play(batch, report)
+            yield self.tournament.play(batch, report)
 
     def close(self) -> None:
         pass
@@ -39,11 +39,11 @@ class Workers:
         where: Any = {"workers": config.workers, "address": config.cluster.address}
         self.crew = Crew(Worker, what, origin=tournament.origin, **where)
 
-    def play(self, batches: Sequence[Batch], report: Report) -> Iterator[tuple[Batch, list[GameRecord]]]:
-        """Each batch with its games, in order."""
+    def play(self, batches: Sequence[Batch], report: Report) -> Iterator[list[GameRecord]]:
+        """The games of each batch, in order."""
         fixtures = [self.tournament.fixtures(batch) for batch in batches]
         for batch, mine, played in zip(batches, fixtures, self.crew.do(fixtures)):
-            yield batch, self.tournament.written(batch, mine, played)
+            yield self.tournament.written(batch, mine, played)
 
     def close(self) -> None:
         self.crew.close()

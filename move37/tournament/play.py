@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from move37.tournament.table import Tournament
 from move37.tournament.watch import Watcher
 from move37.yaml_text import dump_yaml
 from search.schedule import SWISS
-from search.sprt import bounds, llr
+from search.sprt import decide, llr
 
 CONFIG, GAMES, RATINGS = "config.yaml", "games.jsonl", "ratings.json"
 FREE = ("pairs", "rounds", "workers", "cluster", "threads", "anchor", "anchor_elo")
@@ -76,7 +77,7 @@ def play_out(tournament: Tournament, folder: Path, watcher: Watcher) -> dict[str
     hall: Here | Workers = (Workers if tournament.config.workers else Here)(tournament)
     verdict: dict[str, Any] = {}
     try:
-        with interruptible() as stopped, told_where(folder / GAMES):
+        with interruptible("this batch") as stopped, told_where(folder / GAMES):
             for games, new in all_games(tournament, hall, known, watcher):
                 tournament.records += games
                 if new:
@@ -84,10 +85,8 @@ def play_out(tournament: Tournament, folder: Path, watcher: Watcher) -> dict[str
                     watcher.played()
                 verdict = tested(tournament)
                 if stopped():
-                    count = len(tournament.records)
-                    raise KeyboardInterrupt(
-                        f"stopped after {count:,} games, all kept; the same command goes on"
-                    )
+                    said = f"stopped after {len(tournament.records):,} games, all kept"
+                    raise KeyboardInterrupt(f"{said}; the same command goes on")
                 if over(verdict):
                     break
     finally:
@@ -114,18 +113,19 @@ def known_games(tournament: Tournament, path: Path, watcher: Watcher) -> dict[in
 def all_games(
     tournament: Tournament, hall: Here | Workers, known: Mapping[int, GameRecord], watcher: Watcher
 ) -> Iterator[tuple[list[GameRecord], bool]]:
-    """The games of each batch in the order of play, and whether they were played just now.
+    """Some games after the other, and whether they were played just now: of each round those that are known,
+    then those of each batch.
 
     They must be in the tournament's records before the next are asked for.
     """
-    for batches in tournament.rounds():
-        missing = [batch for batch in batches if not tournament.is_done(batch, known)]
+    for games in tournament.rounds():
+        tournament.check(games, known)
+        yield [known[number] for number in games.games if number in known], False
+        missing = tournament.batches(games, known)
         if missing:
             watcher.start(tournament)
-        played = hall.play(missing, watcher.during)
-        for batch in batches:
-            new = batch in missing
-            yield next(played)[1] if new else [known[number] for number in batch.games], new
+        for records in hall.play(missing, watcher.during):
+            yield records, True
 
 
 @contextmanager
@@ -144,16 +144,11 @@ def tested(tournament: Tournament) -> dict[str, Any]:
         return {}
     told: dict[str, Any] = wanted.model_dump() | {"players": tournament.names}
     half_points = pair_points(tournament.records, tournament.names[0])
-    seen = np.cumsum(np.eye(5, dtype=np.int64)[half_points], axis=0)
-    ratios = llr(seen, wanted.elo0, wanted.elo1) if len(seen) else np.zeros(0)
-    low, high = bounds(wanted.alpha, wanted.beta)
-    decided = np.flatnonzero((ratios <= low) | (ratios >= high))
-    if len(decided):
-        last, verdict = int(decided[0]), "accept" if ratios[decided[0]] >= high else "reject"
-    else:
-        last, verdict = len(seen) - 1, "go on"
-    bins, ratio = (seen[last].tolist(), float(ratios[last])) if len(seen) else ([0] * 5, 0.0)
-    return {"sprt": told | {"pairs": bins, "llr": round(ratio, 6), "verdict": verdict}}
+    seen = np.cumsum([np.zeros(5), *np.eye(5)[half_points]], axis=0).astype(int)  # from none on
+    verdicts = decide(seen, wanted.elo0, wanted.elo1, alpha=wanted.alpha, beta=wanted.beta).tolist()
+    at = next((k for k, verdict in enumerate(verdicts) if verdict != "go on"), -1)
+    ratio = round(float(llr(seen[at], wanted.elo0, wanted.elo1)), 6)
+    return {"sprt": told | {"pairs": seen[at].tolist(), "llr": ratio, "verdict": verdicts[at]}}
 
 
 def over(verdict: Mapping[str, Any]) -> bool:
@@ -161,13 +156,11 @@ def over(verdict: Mapping[str, Any]) -> bool:
     return bool(verdict) and verdict["sprt"]["verdict"] != "go on"
 
 
-def pair_points(records: Sequence[GameRecord], name: str) -> list[int]:
-    """Half points of `name` in each pair, 0 to 4."""
-    points: dict[int, float] = {}
-    for record in records:
-        own = record.points if record.first == name else 1 - record.points
-        points[record.game // 2] = points.get(record.game // 2, 0.0) + own
-    return [int(2 * points[number]) for number in sorted(points)]
+def pair_points(records: Iterable[GameRecord], name: str) -> list[int]:
+    """Half points of `name`, 0 to 4, in each pair before the first that is not whole."""
+    points = {r.game: int(2 * (r.points if r.first == name else 1 - r.points)) for r in records}
+    whole = takewhile(lambda k: 2 * k in points and 2 * k + 1 in points, count())
+    return [points[2 * k] + points[2 * k + 1] for k in whole]
 
 
 # -- the folder --------------------------------------------------------------------------------------------
@@ -181,7 +174,11 @@ def check_same(folder: Path, config: TournamentConfig) -> None:
                 f"{folder}: is there already and holds no tournament; name another folder (--out DIR)"
             )
         return
+    there = read_yaml(folder / CONFIG)
+    if not isinstance(there, Mapping):
+        said = f"is damaged: no config, but {there!r:.40}"
+        raise UserError(f"{folder / CONFIG}: {said}; put it back, or name another folder (--out DIR)")
     free = set(FREE) - ({"pairs"} if config.schedule == SWISS else set())
-    changed = changes(read_yaml(folder / CONFIG), config.plain(), free)
+    changed = changes(there, config.plain(), free)
     if changed:
         raise UserError(f"{folder}: holds a tournament of another config: {'; '.join(changed[:5])}")

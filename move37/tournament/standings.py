@@ -12,12 +12,14 @@ from move37.errors import UserError
 from move37.tournament.gamelog import GameRecord
 from search.cycles import alpha_rank, crosstable, cycles, duels
 from search.davidson import chances
-from search.ratings import Games, Ratings, bootstrap, connected, fit, sample_intervals
+from search.ratings import Games, Ratings, bootstrap, connected, fit, residuals, sample_intervals
 
 SAMPLES = 200
 """Of the bootstrap."""
 SURPRISING = 0.01
 """How unlikely, of all meetings together, what a meeting came to is by the ratings, to be told."""
+LISTED = 20
+"""Residuals that are kept."""
 
 
 def as_games(records: Sequence[GameRecord], names: Sequence[str]) -> Games:
@@ -58,64 +60,96 @@ def standings(
     games = as_games(records, names)
     check_connected(games, names)
     options: Any = {"anchor": None if anchor is None else names.index(anchor), "anchor_elo": anchor_elo}
-    ratings = fit(games, len(names), **options)
+    ratings, once = fit(games, len(names), **options), distinct(records)
+    apart = fit(only(games, once), len(names), **options)
     drawn = sample_intervals(bootstrap(games, len(names), samples, seed=0, **options)) if samples else None
-    once = distinct(records)
-    fewer = (
-        games
-        if once.all()
-        else Games(*(c[once] for c in (games.first, games.second, games.points, games.pair)))
-    )
-    apart = fit(fewer, len(names), **options)
-    points, count = crosstable(games, len(names))
     order = np.argsort(-ratings.elo, kind="stable").tolist()
-    rows = [
-        {
-            "name": names[k],
-            "elo": number(ratings.elo[k]),
-            "low": number(ratings.intervals[k, 0]),
-            "high": number(ratings.intervals[k, 1]),
-            "bootstrap": [number(v) for v in drawn[k]] if drawn is not None else None,
-            "distinct": [number(v) for v in apart.intervals[k]],
-            "games": int(count[k].sum()),
-            "score": number(points[k].sum() / max(count[k].sum(), 1), 4),
-            "field": number(ratings.field()[k], 4),
-            **thought(records, names[k]),
-        }
-        for k in order
-    ]
-    ranked = np.ix_(order, order)
-    difference, error = (table[ranked] for table in ratings.differences())
-    found: dict[str, Any] = {
+    return {
         "games": len(records),
         "distinct": int(once.sum()),
         "anchor": anchor,
         "anchor_elo": anchor_elo if anchor else None,
-        "players": rows,
+        "players": [row_of(k, records, names, ratings, drawn, apart.intervals) for k in order],
+        **worth_of_moving_first(ratings, records),
+        **of_each_two(ratings, games, order),
+        "forfeits": dict(Counter(f"{loser(r)}: {r.why}" for r in records if r.why).most_common(20)),
+        "surprises": surprises(ratings, games, names),
+        "residuals": residual_rows(ratings, games, names),
+        **circles(ratings, games, names, order),
+    }
+
+
+def only(games: Games, which: np.ndarray) -> Games:
+    """The games of a mask, bool `[n]`."""
+    return Games(games.first[which], games.second[which], games.points[which], games.pair[which])
+
+
+def row_of(
+    k: int,
+    records: Sequence[GameRecord],
+    names: Sequence[str],
+    ratings: Ratings,
+    drawn: np.ndarray | None,
+    apart: np.ndarray,
+) -> dict[str, Any]:
+    """What there is to say of player `k`; `drawn` and `apart` are intervals `[k, 2]` of all."""
+    own = [
+        r.points if r.first == names[k] else 1 - r.points for r in records if names[k] in (r.first, r.second)
+    ]
+    return {
+        "name": names[k],
+        "elo": number(ratings.elo[k]),
+        "low": number(ratings.intervals[k, 0]),
+        "high": number(ratings.intervals[k, 1]),
+        "bootstrap": [number(v) for v in drawn[k]] if drawn is not None else None,
+        "distinct": [number(v) for v in apart[k]],
+        "games": len(own),
+        "score": number(float(np.mean(own)), 4),
+        "field": number(ratings.field()[k], 4),
+        **thought(records, names[k]),
+    }
+
+
+def worth_of_moving_first(ratings: Ratings, records: Sequence[GameRecord]) -> dict[str, Any]:
+    """What the first move is worth, and how often equals draw."""
+    return {
         "first_move": {"elo": number(ratings.first_move), "error": number(ratings.first_move_error)},
         "draws": {
             "games": sum(record.points == 0.5 for record in records),
             "share": number(ratings.draw_share, 4),
             "nu": number(ratings.draw, 4),
         },
-        "difference": matrix(difference, 1),
-        "difference_error": matrix(error, 1),
+    }
+
+
+def of_each_two(ratings: Ratings, games: Games, order: Sequence[int]) -> dict[str, Any]:
+    """Row against column, both in an order: what the ratings say, and what was played."""
+    ranked = np.ix_(order, order)
+    difference, error = ratings.differences()
+    points, count = crosstable(games, len(order))
+    return {
+        "difference": matrix(difference[ranked], 1),
+        "difference_error": matrix(error[ranked], 1),
         "superiority": matrix(ratings.superiority()[ranked], 4),
         "points": matrix(points[ranked], 1),
         "played": matrix(count[ranked], 0),
-        "forfeits": dict(Counter(f"{loser(r)}: {r.why}" for r in records if r.why).most_common(20)),
     }
-    names_in_order = [names[k] for k in order]
-    found["surprises"] = surprises(ratings, games, names)
-    beats = duels(games, len(names))[ranked]
-    found["cycles"] = [
-        {"players": [names_in_order[k] for k in cycle[:3]], "strength": number(cycle.strength, 4)}
-        for cycle in cycles(beats)[:10]
-    ]
-    payoffs = np.where(count > 0, points / np.maximum(count, 1), ratings.scores())[ranked]
-    shares = alpha_rank(payoffs)
-    found["alpha_rank"] = {name: number(share, 4) for name, share in zip(names_in_order, shares)}
-    return found
+
+
+def circles(ratings: Ratings, games: Games, names: Sequence[str], order: Sequence[int]) -> dict[str, Any]:
+    """Who beat each other in turn, and the players' ranking where none need be the best."""
+    ranked, sorted_names = np.ix_(order, order), [names[k] for k in order]
+    found = cycles(duels(games, len(names))[ranked])[:10]
+    points, count = crosstable(games, len(names))
+    payoffs = np.where(count > 0, points / np.maximum(count, 1), ratings.scores())
+    shares = alpha_rank(payoffs[ranked])
+    return {
+        "cycles": [
+            {"players": [sorted_names[k] for k in cycle[:3]], "strength": number(cycle.strength, 4)}
+            for cycle in found
+        ],
+        "alpha_rank": {name: number(share, 4) for name, share in zip(sorted_names, shares)},
+    }
 
 
 def distinct(records: Sequence[GameRecord]) -> np.ndarray:
@@ -175,6 +209,21 @@ def surprises(ratings: Ratings, games: Games, names: Sequence[str]) -> list[dict
             told = {"winner": names[winner], "loser": names[loser], "points": number(abs(more), 1)}
             found.append(told | {"chance": float(f"{chance:.2g}")})
     return sorted(found, key=lambda row: row["chance"])[:10]
+
+
+def residual_rows(ratings: Ratings, games: Games, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The meetings farthest from what the ratings say, in standard errors, the farthest first."""
+    found = residuals(games, ratings)
+    return [
+        {
+            "players": [names[found.a[row]], names[found.b[row]]],
+            "games": int(found.games[row]),
+            "points": number(found.points[row], 1),
+            "residual": number(found.residual[row]),
+            "standard": number(found.standard[row]),
+        }
+        for row in np.argsort(-np.abs(found.standard), kind="stable")[:LISTED]
+    ]
 
 
 def number(value: float, digits: int = 2) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -19,30 +19,23 @@ from move37.exam import opening_plies
 from move37.origin import Origin
 from move37.players import player
 from move37.tournament.config import TournamentConfig
-from move37.tournament.entrants import PERSON, Entrant, entrant_agent
+from move37.tournament.entrants import Entrant, entrant_agent
 from move37.tournament.gamelog import GameRecord
+from move37.tournament.person import PERSON, Person
 from rollouts.agent import Agent
 from rollouts.problems import seeds_from
 from search.arena import NONE, Fixtures, Openings, Played, play_games
 from search.openings import balanced, draw_openings, first_position, read_openings
-from search.schedule import SWISS, Pair, Plan, Standing, meetings, next_round, rounds
-
-SLOW = 16
-"""Games of a batch at most, where an engine or a person plays: these are played one after the other."""
+from search.schedule import SWISS, Pair, Plan, Standing, next_round, rounds
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pairs that are played together, from their first number on."""
+    """Games of a round that are played together."""
 
     round: int
-    number: int
-    pairs: tuple[Pair, ...]
-
-    @property
-    def games(self) -> range:
-        """The numbers of its games."""
-        return range(2 * self.number, 2 * (self.number + len(self.pairs)))
+    games: Mapping[int, Pair]
+    """By their numbers. In those with an even one `a` of the pair moves first."""
 
 
 class Tournament:
@@ -55,9 +48,9 @@ class Tournament:
             self.game: Game = load_id(config.env.id, config.env.options)
         self.entrants = _rungs(config, origin) if config.ladder else dict(config.entrants)
         self.names = list(self.entrants)
-        if config.anchor is not None and config.anchor not in self.names:
-            said = f"no entrant '{config.anchor}'; there are {', '.join(self.names)}"
-            raise UserError(f"{origin.place('anchor', said)}: {said}")
+        if config.anchor is not None and config.anchor not in self.names:  # of a ladder
+            said = f"no snapshot '{config.anchor}'; there are {', '.join(self.names)}"
+            raise UserError(f"{origin.of(('anchor',))}: anchor: {said}")
         self.alone = any(entrant.timed for entrant in self.entrants.values())
         self.records: list[GameRecord] = []
 
@@ -106,31 +99,35 @@ class Tournament:
         each = len(next_round(plan, []))
         return 2 * each * rounds(plan)
 
-    @property
-    def at_once(self) -> int:
-        """Games of a batch: few, where each takes long."""
-        if self.alone:
-            return 2
-        slow = any(entrant.gtp or entrant.player == PERSON for entrant in self.entrants.values())
-        return min(self.config.at_once, SLOW) if slow else self.config.at_once
+    def at_once(self, pair: Pair) -> int:
+        """Games of a batch, at most: few, where each takes long."""
+        two = [self.entrants[self.names[player]] for player in (pair.a, pair.b)]
+        if any(entrant.player == PERSON for entrant in two):
+            return 1
+        return 2 if self.alone or any(entrant.gtp for entrant in two) else self.config.at_once
 
-    def rounds(self) -> Iterator[list[Batch]]:
-        """The batches of each round, in the order of play.
+    def rounds(self) -> Iterator[Batch]:
+        """The games of each round, in the order of play.
 
         A Swiss round follows from `records`: the games of rounds before must be there when it is asked for.
         """
         plan, number, played = self.plan, 0, list[Standing]()
         for r in range(rounds(plan)):
-            try:
-                pairs = next_round(plan, played)
-            except ValueError:  # nobody is left to meet
-                return
-            size = self.at_once // 2
-            starts = range(0, len(pairs), size)
-            yield [Batch(r, number + k, tuple(pairs[k : k + size])) for k in starts]
-            number += len(pairs)
+            games = [pair for pair in next_round(plan, played) for _ in range(2)]
+            yield Batch(r, dict(enumerate(games, number)))
+            number += len(games)
             if plan.format == SWISS:
                 played.append(self._standing(r))
+
+    def batches(self, games: Batch, known: Container[int]) -> list[Batch]:
+        """The games that are not `known`, as they are played together: the smallest batches first."""
+        sizes = {number: self.at_once(pair) for number, pair in games.games.items() if number not in known}
+        found = []
+        for size in sorted(set(sizes.values())):
+            numbers = [number for number in sizes if sizes[number] == size]
+            parts = [numbers[k : k + size] for k in range(0, len(numbers), size)]
+            found += [Batch(games.round, {n: games.games[n] for n in part}) for part in parts]
+        return found
 
     def _standing(self, number: int) -> Standing:
         won: dict[tuple[int, int], list[float]] = {}
@@ -145,79 +142,78 @@ class Tournament:
     def play(self, batch: Batch, report: Callable[[int], None] = lambda done: None) -> list[GameRecord]:
         """Play a batch. What comes out follows from the config and the batch alone."""
         fixtures = self.fixtures(batch)
-        return self.written(batch, fixtures, self.play_fixtures(fixtures, report))
+        person = self._seat_person(batch, fixtures)
+        records = self.written(batch, fixtures, self.play_fixtures(fixtures, report))
+        if person:
+            person.hear(records[0])
+        return records
+
+    def _seat_person(self, batch: Batch, fixtures: Fixtures) -> Person | None:
+        """Tell people, whose batches are of one game, that it begins; one of them, where somebody plays."""
+        names = tuple(self.names[player] for player in fixtures.players[0])
+        opening = moves_text(self.game, fixtures.openings.moves[0]).split()
+        title = f"game {min(batch.games) + 1:,} of {self.total:,}"
+        people = [(seat, self.agents[player]) for seat, player in enumerate(fixtures.players[0])]
+        there = [(seat, agent) for seat, agent in people if isinstance(agent, Person)]
+        for seat, agent in there:
+            agent.sit(title, names, seat, opening)
+        return there[0][1] if there else None
 
     def play_fixtures(self, fixtures: Fixtures, report: Callable[[int], None] = lambda done: None) -> Played:
         """Play some games between the entrants."""
         explore = [entrant.explore for entrant in self.entrants.values()]
-        slots = 1 if self.alone else self.at_once
+        slots = 1 if self.alone else len(fixtures)
         options: Any = {"slots": slots, "explore": explore, "report": report}
         return begin(partial(play_games, self.game, self.agents, fixtures, **options)).result()
 
-    def is_done(self, batch: Batch, known: Mapping[int, GameRecord]) -> bool:
-        """Whether all games of a batch are `known`, by number.
-
-        Raises `UserError` where one of that number is there, and is another game than it would be now.
-        """
-        fixtures, done = self.fixtures(batch), True
+    def check(self, batch: Batch, known: Mapping[int, GameRecord]) -> None:
+        """`UserError` where a `known` game, by its number, is another than it would be now."""
+        fixtures = self.fixtures(batch)
         for k, number in enumerate(batch.games):
             there = known.get(number)
-            if there is None:
-                done = False
-                continue
-            first, second = fixtures.players[k].tolist()
-            wanted = {
-                "first": self.names[first],
-                "second": self.names[second],
-                "opening": moves_text(self.game, fixtures.openings.moves[k]),
-                "seed": int(fixtures.rng[k]),
-                "budgets": (self.budgets[first], self.budgets[second]),
-            }
-            for name, value in wanted.items():
-                if getattr(there, name) != value:
-                    was, now = getattr(there, name), value
+            for name, now in self._stated(fixtures, k).items() if there else ():
+                if (was := getattr(there, name)) != now:
                     said = f"{name} was {was}, would be {now}"
                     raise UserError(f"game {number} was played by another tournament than this: {said}")
-        return done
+
+    def _stated(self, fixtures: Fixtures, k: int) -> dict[str, Any]:
+        """What is known of a game before it is played, as the log has it."""
+        first, second = fixtures.players[k].tolist()
+        return {
+            "first": self.names[first],
+            "second": self.names[second],
+            "opening": moves_text(self.game, fixtures.openings.moves[k]),
+            "seed": int(fixtures.rng[k]),
+            "budgets": (self.budgets[first], self.budgets[second]),
+        }
 
     def fixtures(self, batch: Batch) -> Fixtures:
-        """The games of a batch: each pair's two, one after the other."""
-        players = [two for pair in batch.pairs for two in ((pair.a, pair.b), (pair.b, pair.a))]
-        numbers = np.repeat([self._opening(pair) for pair in batch.pairs], 2)
+        """The games of a batch, to be played."""
+        games = batch.games.items()
+        players = [(pair.b, pair.a) if number % 2 else (pair.a, pair.b) for number, pair in games]
+        openings = self.openings.take([self._opening(pair) for pair in batch.games.values()])
         rng = [seeds_from([self.config.seed, 1, number], 1)[0] for number in batch.games]
-        return Fixtures(np.array(players), self.openings.take(numbers), np.array(rng).astype(np.uint64))
+        return Fixtures(np.array(players), openings, np.array(rng).astype(np.uint64))
 
     def _opening(self, pair: Pair) -> int:
         """Which opening a pair has: those of one meeting are all different."""
-        if self.config.schedule == SWISS:
-            return pair.opening % len(self.openings)
-        k, q = divmod(pair.opening, self._meetings)
-        return (k + q * 7919) % len(self.openings)  # any step does; meetings begin at different ones
-
-    @cached_property
-    def _meetings(self) -> int:
-        return len(meetings(self.plan))
+        return (pair.opening + pair.meeting * 7919) % len(self.openings)  # meetings begin at different ones
 
     def written(self, batch: Batch, fixtures: Fixtures, played: Played) -> list[GameRecord]:
         """The games of a batch as the log has them."""
         found = []
         for k, number in enumerate(batch.games):
-            first, second = fixtures.players[k].tolist()
             seconds, nodes = played.seconds[k].tolist(), played.nodes[k].tolist()
             found.append(
                 GameRecord(
                     game=number,
                     round=batch.round,
-                    first=self.names[first],
-                    second=self.names[second],
-                    opening=moves_text(self.game, fixtures.openings.moves[k]),
                     moves=moves_text(self.game, played.moves[k]),
                     outcome=OUTCOMES[int(played.outcomes[k])],
                     why=played.why[k],
                     seconds=(round(seconds[0], 6), round(seconds[1], 6)),
                     nodes=(nodes[0], nodes[1]),
-                    seed=int(fixtures.rng[k]),
-                    budgets=(self.budgets[first], self.budgets[second]),
+                    **self._stated(fixtures, k),
                 )
             )
         return found
@@ -266,12 +262,10 @@ def openings_of(config: TournamentConfig, game: Game) -> Openings:
 
 def _rungs(config: TournamentConfig, origin: Origin) -> dict[str, Entrant]:
     """The entrants of a ladder, by their env steps."""
-    from move37.run import Run
-
     wanted = config.ladder
     assert wanted is not None
     with told(origin, "ladder"):
-        steps = Run.load(wanted.run).checkpoint_folder.snapshots()
+        steps = _snapshots(wanted.run)
         chosen = sorted({*steps[:: wanted.every], *steps[-1:]}, key=int)
         if len(chosen) < 2:
             said = f"{wanted.run} has {len(steps)} snapshots: train it with checkpoint.snapshots"
@@ -279,3 +273,12 @@ def _rungs(config: TournamentConfig, origin: Origin) -> dict[str, Entrant]:
         return {
             step: Entrant(run=wanted.run, checkpoint=step, simulations=wanted.simulations) for step in chosen
         }
+
+
+def _snapshots(run: str) -> list[str]:
+    from move37.run import Run
+
+    try:
+        return Run.load(run).checkpoint_folder.snapshots()
+    except UserError as error:
+        raise OptionError("run", str(error)) from None

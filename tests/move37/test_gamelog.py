@@ -382,15 +382,31 @@ def test_draws_are_told_where_there_are_any():
     assert "equals draw 6%" in draw.title(told)
 
 
+@pytest.mark.parametrize(
+    ("visits", "shown"), [(None, ""), (0.25, "0.25"), (12.3, "12.3"), (1000.0, "1,000"), (81234.5, "81,234")]
+)
+def test_visits_are_shown_as_people_write_numbers(visits, shown, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    told = told_of(["a", "b"])
+    told["players"][0] |= {"seconds_a_move": None, "visits_a_move": visits}
+    contests.tell_standings(told)
+    assert capsys.readouterr().out.splitlines()[1].endswith(shown)
+    assert "e+" not in shown
+
+
 def test_a_sequential_test_claims_no_more_than_it_found():
     test = {"elo0": 0.0, "elo1": 40.0, "pairs": [0, 2, 6, 12, 8], "llr": 3.12, "players": ["b", "a"]}
-    begins, ends = "SPRT: b against a, [0, 40] Elo: ", "; an estimate after such a stop is biased"
+    begins, ends = "SPRT: b against a, [0, 40] Elo: ", "by the score 175 Elo [108, 256]"
     told = [contests.sprt_verdict(test | {"verdict": verdict}) for verdict in ("accept", "reject", "go on")]
     assert told == [
-        f"{begins}accepted, better than 0 (LLR 3.1 after 28 pairs){ends}",
-        f"{begins}rejected, not 40 better (LLR 3.1 after 28 pairs){ends}",
-        f"{begins}open (LLR 3.1 after 28 pairs)",
+        f"{begins}accepted, better than 0 (LLR 3.1 after 28 pairs); {ends}, which such a stop biases",
+        f"{begins}rejected, not 40 better (LLR 3.1 after 28 pairs); {ends}, which such a stop biases",
+        f"{begins}open (LLR 3.1 after 28 pairs); {ends}",
     ]
+    won = test | {"verdict": "accept", "pairs": [0, 0, 0, 0, 10]}
+    assert "by the score ∞ Elo [201, ∞], which" in contests.sprt_verdict(won)
+    none = test | {"verdict": "go on", "pairs": [0] * 5, "llr": 0.0}
+    assert contests.sprt_verdict(none).endswith("open (LLR 0.0 after 0 pairs)")
     assert "(LLR 0.0 after 1 pair)" in contests.sprt_verdict(
         test | {"verdict": "go on", "pairs": [0, 0, 1, 0, 0], "llr": -0.01}
     )

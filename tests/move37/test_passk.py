@@ -294,7 +294,8 @@ def test_the_bases_log_probability_is_its_own(tmp_path):
         ]
         assert all((base is None) == (t >= 4) for t, _, base in seen)
         apart = [abs(own - base) for t, own, base in seen if t < 4]
-        assert max(apart) < 1e-3 if "-base-" in file else max(apart) > 1e-2
+        if apart:
+            assert max(apart) < 1e-3 if "-base-" in file else max(apart) > 1e-2
     odd = told["sets"]["new"]["against_base"]["warm"]["perplexity_under_base"]
     assert odd["wrong"] > 1
     assert "warm was sampled with temperature 2 (the base: 1)" in told["sets"]["new"]["warnings"]

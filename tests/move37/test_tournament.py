@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import os
 import shlex
 import shutil
@@ -10,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import product
 
 import numpy as np
 import pytest
@@ -23,9 +26,10 @@ from move37.tournament.config import load_tournament
 from move37.tournament.gamelog import GameRecord, read_games
 from move37.tournament.play import run_tournament
 from move37.tournament.rate import rate_files
-from move37.tournament.standings import standings
+from move37.tournament.standings import as_games, standings, surprises
 from move37.tournament.watch import Watcher
 from rollouts.agent import Agent, Decision
+from search.ratings import fit
 from search.sprt import llr
 from tests.search.test_gtp import FAKE
 
@@ -132,11 +136,13 @@ class StopsAfter(Watcher):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_stopped_twice_it_comes_to_the_same_games_and_table(whole, tmp_path):
+def test_stopped_twice_it_comes_to_the_same_games_and_table(whole, tmp_path, capfd):
     path, folder, told = whole
+    capfd.readouterr()
     for batches in (1, 2):
         with pytest.raises(KeyboardInterrupt, match="games, all kept; the same command goes on"):
             run(path, tmp_path / "run", watcher=StopsAfter(batches))
+    assert capfd.readouterr().err == 2 * "move37: stopping after this batch; Ctrl-C again stops at once\n"
     assert len(lines(tmp_path / "run")) == 24
     again = run(path, tmp_path / "run")
     assert lines(tmp_path / "run") == lines(folder)
@@ -159,7 +165,7 @@ def test_killed_it_goes_on(whole, tmp_path):
     assert lines(tmp_path / "run") == lines(folder)
 
 
-def test_a_corrupt_line_is_told_and_its_batch_is_played_again(whole, tmp_path, capsys):
+def test_a_corrupt_line_is_told_and_its_game_is_played_again(whole, tmp_path, capsys):
     path, folder, told = whole
     there = (folder / "games.jsonl").read_text().splitlines(keepends=True)
     there[10] = there[10][:30] + "\n"
@@ -172,6 +178,8 @@ def test_a_corrupt_line_is_told_and_its_batch_is_played_again(whole, tmp_path, c
     assert "games.jsonl, line 37: is no JSON; left out" in said
     assert table(again) == table(told)
     assert lines(tmp_path / "run") == lines(folder)
+    was, now = (read_games(where / "games.jsonl")[0] for where in (folder, tmp_path / "run"))
+    assert [k for k in range(36) if was[k] != now[k]] == [10]  # by their seconds: no other was played again
 
 
 def test_what_was_played_is_not_played_again(whole, monkeypatch, tmp_path):
@@ -190,6 +198,27 @@ def test_it_can_be_made_longer(whole, tmp_path):
     told = run(path, tmp_path / "run", "pairs=8")
     assert told["games"] == 48
     assert lines(tmp_path / "run")[:32] == lines(folder)[:32]
+
+
+class Moody(Agent):
+    """Plays as no seed says, like some engines."""
+
+    def __init__(self, observation_space, action_space, device="cpu"):
+        self.own = np.random.default_rng()
+
+    def act(self, obs, *, rng, first, memory=None, explore=True):
+        return Decision((self.own.random(obs["action_mask"].shape) * obs["action_mask"]).argmax(axis=1))
+
+
+def test_made_longer_it_keeps_all_games_as_they_were(tmp_path):
+    text = SMALL.replace("a: random", "a: {player: 'tests.move37.test_tournament:Moody'}")
+    path = write(tmp_path, text.replace('"uct:10", c: "uct:40"', "random, c: random"))
+    run(path, tmp_path / "run", "pairs=5")  # 30 games: the last batch of 8 would have room for 2 more
+    before = (tmp_path / "run" / "games.jsonl").read_text()
+    assert run(path, tmp_path / "run", "pairs=7")["games"] == 42
+    after = (tmp_path / "run" / "games.jsonl").read_text()
+    assert after.startswith(before)
+    assert [record.game for record in read_games(tmp_path / "run" / "games.jsonl")[0]] == list(range(42))
 
 
 def test_no_game_is_ever_dropped(whole, tmp_path):
@@ -248,6 +277,11 @@ def test_a_ladder_needs_snapshots_and_an_anchor_that_is_there(tmp_path, capsys):
         "ladder.run: configs/trained/connect_four has 0 snapshots: train it with checkpoint.snapshots" in said
     )
 
+    said = told_of(
+        capsys, "tournament", write(tmp_path, text), "ladder.run=nowhere", "--out", tmp_path / "run"
+    )
+    assert said.startswith("move37: override 'ladder.run=nowhere': ladder.run: nowhere: no run folder")
+
 
 @pytest.mark.parametrize("name", ['""', '"a\\nb"', '"a\\u2028b"'])
 def test_names_that_cannot_be_printed_are_told(name, tmp_path, capsys):
@@ -268,7 +302,7 @@ def test_workers_that_are_killed_play_their_games_again(whole, tmp_path, monkeyp
 
     class Kills(Watcher):
         def played(self):
-            for actor in made[0].actors if not killed else ():
+            for actor in made[0].crew.actors if not killed else ():
                 ray.kill(actor, no_restart=False)
                 killed.append(actor)
 
@@ -293,6 +327,16 @@ def test_a_cheat_loses_and_the_tournament_goes_on(tmp_path, capsys):
     assert f"24 × {said}" in capsys.readouterr().out
 
 
+class Counts(Watcher):
+    """How many games the log has after each batch."""
+
+    def __init__(self, folder):
+        self.file, self.found = folder / "games.jsonl", []
+
+    def played(self):
+        self.found.append(self.file.read_text().count("\n"))
+
+
 def test_engines_that_fail_lose_and_the_tournament_goes_on(tmp_path):
     (tmp_path / "fake.py").write_text(FAKE)
     command = shlex.join([sys.executable, "-S", str(tmp_path / "fake.py"), str(tmp_path / "log")])
@@ -307,7 +351,9 @@ pairs: 1
 openings: {{plies: 2}}
 threads: 1
 """
-    told = run(write(tmp_path, text), tmp_path / "run")
+    counts = Counts(tmp_path / "run")
+    told = run(write(tmp_path, text), tmp_path / "run", watcher=counts)
+    assert counts.found == [2, 4, 6, 8, 10, 12]  # an engine's games are slow: they are kept as they end
     assert told["games"] == 12
     assert told["players"][0]["name"] == "sound"
     assert told["players"][0]["score"] == 1
@@ -330,6 +376,68 @@ def test_a_swiss_tournament(tmp_path):
     assert len({frozenset((r.first, r.second)) for r in records}) == 6  # no rematch
 
 
+def test_a_swiss_tournament_of_equals_ends_with_a_table(tmp_path):
+    entrants = ", ".join(f"p{k}: perfect" for k in range(8))
+    text = f"env: {{id: board/TicTacToe-v0}}\nentrants: {{{entrants}}}\nschedule: swiss\nthreads: 1\n"
+    told = run(write(tmp_path, text), tmp_path / "run", "pairs=1", "openings.plies=0")
+    assert told["games"] == told["draws"]["games"] == 24
+    assert len(told["players"]) == 8
+
+
+def test_the_openings_of_a_swiss_meeting_are_all_different(tmp_path):
+    text = SMALL.replace("pairs: 6", "pairs: 10\nschedule: swiss\nopenings: {count: 10}")
+    text = text.replace('b: "uct:10", c: "uct:40"', "b: random, c: random, d: random")
+    assert run(write(tmp_path, text), tmp_path / "run")["games"] == 2 * 2 * 2 * 10
+    found = {}
+    for record in read_games(tmp_path / "run" / "games.jsonl")[0][::2]:
+        found.setdefault(frozenset((record.first, record.second)), []).append(record.opening)
+    assert [len(set(openings)) for openings in found.values()] == [10] * 4
+
+
+# -- a person ----------------------------------------------------------------------------------------------
+
+SEATED = """
+env: {id: board/TicTacToe-v0}
+entrants: {me: person, r: "tests.move37.test_tournament:Lowest"}
+openings: {plies: 0}
+pairs: 1
+threads: 1
+"""
+
+
+class Lowest(Agent):
+    """Takes the first square that is free."""
+
+    def __init__(self, observation_space, action_space, device="cpu"):
+        pass
+
+    def act(self, obs, *, rng, first, memory=None, explore=True):
+        return Decision(obs["action_mask"].argmax(axis=1))
+
+
+def test_a_person_is_told_of_each_game_and_each_is_kept_as_it_ends(tmp_path, monkeypatch, capsys):
+    path, counts, word = write(tmp_path, SEATED), Counts(tmp_path / "run"), load("tic_tac_toe").move_text
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"nonsense\n{word(4)}\n{word(3)}\n{word(5)}\n"))
+    with pytest.raises(KeyboardInterrupt, match="this game does not count; all before are kept"):
+        run(path, tmp_path / "run", watcher=counts)  # which ends in the second game
+    assert counts.found == [1]
+    said = [line for line in capsys.readouterr().out.splitlines() if not set(line) <= set(".xo| -+")]
+    assert [line for line in said if "game" in line or "r plays" in line or "won" in line] == [
+        "game 1 of 2: me (x) moves first, r (o) moves second",
+        f"r plays {word(0)}",
+        f"r plays {word(1)}",
+        "me won after 5 plies",
+        "game 2 of 2: r (x) moves first, me (o) moves second",
+        f"r plays {word(0)}",
+    ]
+    assert "'nonsense' is not legal (or: moves, quit)" in said
+    monkeypatch.setattr(sys, "stdin", io.StringIO("quit\n"))
+    told = run(path, tmp_path / "run", watcher=counts)
+    assert counts.found == [1, 2]
+    assert "r won after 1 ply (left)" in capsys.readouterr().out
+    assert [row["score"] for row in told["players"]] == [0.5, 0.5]
+
+
 def test_two_entrants_play_until_a_test_is_decided(tmp_path):
     text = (
         SMALL.replace(', c: "uct:40"', "")
@@ -337,13 +445,20 @@ def test_two_entrants_play_until_a_test_is_decided(tmp_path):
         .replace("pairs: 6", "pairs: 200")
     )
     path = write(tmp_path, text.replace("{a: random, b: 'uct:60'}", "{b: 'uct:60', a: random}"))
-    told = run(path, tmp_path / "run", "sprt={elo0: 0, elo1: 100}")
+    overrides = "sprt={elo0: 0, elo1: 100}", "at_once=10"
+    told = run(path, tmp_path / "run", *overrides)
+    records, _ = read_games(tmp_path / "run" / "games.jsonl")
+    seen, limit, pairs = np.zeros(5, int), math.log(0.95 / 0.05), 0
+    while not pairs or abs(llr(seen, 0, 100)) < limit:
+        one, two = records[2 * pairs : 2 * pairs + 2]
+        seen[round(2 * (one.points + 1 - two.points))] += 1
+        pairs += 1
+    assert told["sprt"]["pairs"] == seen.tolist()  # and none of the rest of that batch
+    assert told["sprt"]["llr"] == pytest.approx(float(llr(seen, 0, 100)), abs=1e-6)
     assert told["sprt"]["verdict"] == "accept"
-    assert told["sprt"]["llr"] > 2.94
-    assert told["games"] < 100
-    assert sum(told["sprt"]["pairs"]) <= told["games"] / 2  # the rest of the last batch was played too
-    assert llr(told["sprt"]["pairs"], 0, 100) == pytest.approx(told["sprt"]["llr"], abs=1e-5)
-    again = run(path, tmp_path / "run", "sprt={elo0: 0, elo1: 100}")
+    assert told["games"] == len(records) == math.ceil(pairs / 5) * 10
+    assert pairs % 5  # else this test would not tell the two apart
+    again = run(path, tmp_path / "run", *overrides)
     assert table(again) == table(told)
 
 
@@ -381,7 +496,15 @@ threads: 1
         (("a: random", "a: {player: random, simulations: 5}"), ("entrants.a", "of a run")),
         (('b: "uct:10", c: "uct:40"', ""), ("2 entrants at least, not 1",)),
         (("pairs: 6", "pears: 6"), ("pears: unknown key", "pairs")),
-        (("pairs: 6", "anchor: d"), ("no entrant 'd'; there are a, b, c",)),
+        (("pairs: 6", "anchor: d"), (": anchor: no entrant 'd'; there are a, b, c",)),
+        (("pairs: 6", "anchor_elo: 9"), (": anchor_elo: of whom is 9 the rating?", "anchor")),
+        (
+            ("pairs: 6", "schedule: gauntlet\nnewcomers: [d]"),
+            (": newcomers: no entrant 'd'; there are a, b",),
+        ),
+        (("pairs: 6", "schedule: gauntlet\nnewcomers: [a, a]"), (": newcomers: 'a' is there twice",)),
+        (("pairs: 6", "schedule: swiss\nrounds: 1"), (": rounds: must be 2 to 2 (fewer do not connect 3",)),
+        (("pairs: 6", "schedule: swiss\nrounds: 3"), (": rounds: must be 2 to 2", "nobody left to meet")),
         (("pairs: 6", "newcomers: [a]"), ("newcomers are of the schedule 'gauntlet'",)),
         (("at_once: 8", "at_once: 7"), ("at_once", "multiple of 2")),
         (("pairs: 6", "openings: {plies: 99}"), ("openings.plies", "[0, 41]")),
@@ -401,6 +524,20 @@ def test_a_config_that_does_not_fit_is_told_in_a_line(change, said, tmp_path, ca
     for word in said:
         assert word in told
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("anchor=z", "anchor: no entrant 'z'; there are a, b, c"),
+        ("newcomers=[z]", "newcomers: no entrant 'z'; there are a, b, c"),
+        ("rounds=9", "rounds: must be 2 to 2 ("),
+    ],
+)
+def test_an_override_that_does_not_fit_is_named(override, said, tmp_path, capsys):
+    path = write(tmp_path, SMALL + "schedule: swiss\n")
+    told = told_of(capsys, "tournament", path, override, "--out", tmp_path / "run")
+    assert told.startswith(f"move37: override '{override}': {said}")
 
 
 def test_two_of_one_name_are_told(tmp_path, capsys):
@@ -423,6 +560,10 @@ def test_another_config_under_a_tournament_is_told(whole, tmp_path, capsys):
         "holds a tournament of another config: entrants.b.player was uct:10, is uct:11; seed was 0, is 5"
         in said
     )
+    (tmp_path / "junk").mkdir()
+    (tmp_path / "junk" / "config.yaml").write_text("junk\n")
+    said = told_of(capsys, "tournament", path, "--out", tmp_path / "junk")
+    assert "junk/config.yaml: is damaged: no config, but 'junk'; put it back, or name another folder" in said
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
     said = told_of(capsys, "tournament", path, "--out", tmp_path / "other")
@@ -468,6 +609,50 @@ def test_games_that_were_played_before_are_counted_as_such():
     assert (width[:, 0] > 3 * width[:, 1]).all()
 
 
+def test_the_cost_of_a_move_is_of_the_moves_that_a_player_made():
+    def game(k, first, second, opening, moves, seconds, nodes):
+        return GameRecord(k, 0, first, second, opening, moves, "draw", "", seconds, nodes)
+
+    told = standings(
+        [
+            game(0, "a", "b", "1", "2 3 4", (1.0, 6.0), (10, 50)),  # b moves: a made 1 of 3, b 2
+            game(1, "b", "a", "1 2", "3 4 5", (4.0, 0.5), (70, 20)),  # b made 2 of 3, a 1
+            game(2, "a", "c", "", "1 2 3 4", (2.5, 0.0), (6, 0)),  # 2 each
+        ],
+        ["a", "b", "c"],
+    )
+    costs = {row["name"]: (row["seconds_a_move"], row["visits_a_move"]) for row in told["players"]}
+    assert costs == {"a": (1.0, 9.0), "b": (2.5, 30.0), "c": (None, None)}  # 4.0 s, 36 visits, 4 moves of a
+
+
+def test_a_surprise_is_as_unlikely_as_all_results_that_are_as_strange():
+    """Of the ten games that a won against c but for a draw: all their 3^10 results are gone through."""
+    ends, who, records = ("first won", "draw", "second won"), ["ab", "ba", "bc", "cb"] * 150, []
+    for k, (one, two) in enumerate(who):
+        records.append(GameRecord(k, 0, one, two, "", f"{k}", ends[k // 4 % 3]))
+    for k in range(600, 610):
+        sides = (("a", "c"), ("c", "a"))[k % 2]
+        records.append(GameRecord(k, 0, *sides, "", f"{k}", "draw" if k == 600 else ends[2 * (k % 2)]))
+    games = as_games(records, ["a", "b", "c"])
+    ratings = fit(games, 3)
+    unit = np.log(10) / 400
+    laws = []  # of half points of a, by who moves first
+    for sign in (1, -1):
+        d = (ratings.elo[0] - ratings.elo[2] + sign * ratings.first_move) * unit
+        parts = np.array([np.exp(-d / 2), ratings.draw, np.exp(d / 2)])
+        laws.append(parts / parts.sum())
+    tail = sum(
+        math.prod(laws[k % 2][half] for k, half in enumerate(results))
+        for results in product(range(3), repeat=10)
+        if sum(results) >= 19
+    )
+    (found,) = surprises(ratings, games, ["a", "b", "c"])
+    assert (found["winner"], found["loser"]) == ("a", "c")
+    expected = 5 * (laws[0] + laws[1]) @ [0, 0.5, 1]
+    assert found["points"] == pytest.approx(9.5 - expected, abs=0.05)
+    assert found["chance"] == pytest.approx(2 * tail * 3, rel=0.05)  # either way, in any of three meetings
+
+
 def test_a_circle_and_surprises_are_told():
     who, records = [("rock", "scissors"), ("scissors", "paper"), ("paper", "rock")], []
     for k in range(60):
@@ -478,6 +663,8 @@ def test_a_circle_and_surprises_are_told():
     assert len(told["cycles"]) == 1
     assert set(told["cycles"][0]["players"]) == {"rock", "paper", "scissors"}
     assert len(told["surprises"]) == 3
+    assert all(row["games"] == 40 and abs(row["residual"]) == 20 for row in told["residuals"])
+    assert all(abs(row["standard"]) > 3 for row in told["residuals"])
     assert all(share == pytest.approx(1 / 3, abs=1e-3) for share in told["alpha_rank"].values())
 
 

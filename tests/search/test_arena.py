@@ -208,8 +208,8 @@ def test_an_agent_that_fails_loses_its_games_and_the_others_go_on(answer, said):
     who = [(0, 1), (1, 0), (1, 2)]
     played = play_games(GAME, agents, fixtures(who, first_position(GAME, 3)))
     assert played.outcomes[:2].tolist() == [SECOND_WON, FIRST_WON]
-    assert said in played.why[0]
-    assert said in played.why[1]
+    for why in played.why[:2]:
+        assert why.startswith(said)  # and not that the agent raised it
     assert played.why[2] == ""
     assert played.outcomes[2] in (DRAW, FIRST_WON, SECOND_WON)
 
