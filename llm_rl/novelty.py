@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from envs.options import OptionError
-from envs.text.parsing import ANSWER, number, read
+from envs.text.parsing import ANSWER, normal, read
 from rollouts.reward import Term
 from rollouts.rollout import Rollout
 
@@ -74,5 +74,4 @@ def idea(texts: list[str], of: Of) -> str | None:
         return None
     if of == "steps":
         return "".join("\n".join(texts).rpartition(ANSWER)[0].split())
-    value = number(answer)
-    return "".join(answer.split()) if value is None else str(value)
+    return normal(answer)

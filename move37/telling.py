@@ -97,16 +97,19 @@ def passk_table(told: dict[str, Any]) -> list[str]:
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for problems, one in told["sets"].items():
         for policy, curves in one["policies"].items():
-            cells = [_range([curve[p] for curve in curves["pass"]]) for p in places]
-            crossed = [_crossed(found) for found in one["crossovers"].get(policy, {}).values()]
-            lines.append(f"| {' | '.join([problems, policy, *cells, ', '.join(crossed)])} |")
+            for key, name in (("pass", policy), ("proved", f"{policy}, every step right")):
+                if curves[key]:
+                    cells = [_range([curve[p] for curve in curves[key]]) for p in places]
+                    seeds = one["crossovers" if key == "pass" else "crossovers_proved"].get(policy, {})
+                    crossed = ", ".join(_crossed(found) for found in seeds.values())
+                    lines.append(f"| {' | '.join([problems, name, *cells, crossed])} |")
     return lines
 
 
 def _crossed(found: dict[str, Any]) -> str:
-    """k* and its interval; `none`."""
+    """k* and its interval; or who is ahead at the largest k, where there is none."""
     if found["k"] is None:
-        return "none"
+        return f"none ({found['ahead']} ahead)" if found["ahead"] else "none"
     ends = ["∞" if found[end] is None else f"{found[end]:.3g}" for end in ("low", "high")]
     return f"{found['k']:.3g} [{', '.join(ends)}]"
 

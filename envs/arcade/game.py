@@ -1,6 +1,7 @@
 """What every arcade game is: a record of state a slot, and two batch kernels that begin and step it.
 
-The rules of all but KeyMaze are those of MinAtar 1.0.15 (Young and Tian, 2019, arXiv:1903.03176), written anew as kernels.
+The rules are those of MinAtar 1.0.15 (Young and Tian, 2019, arXiv:1903.03176), written anew as kernels; those
+of KeyMaze are our own.
 """
 
 from __future__ import annotations

@@ -64,6 +64,12 @@ def plain(text: str) -> str:
 _NUMBER = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3})+|\d+)(?:/(\d+)|\.(\d+))?", re.ASCII)
 
 
+def normal(answer: str) -> str:
+    """An answer in the form by which answers are compared: a number as a number, all else without spaces."""
+    value = number(answer)
+    return "".join(answer.split()) if value is None else str(value)
+
+
 def number(text: str) -> Fraction | None:
     r"""The number that `text` is: `-7`, `+7`, `1,234`, `3/4`, `0.75`, `7.`, `$7$`, `\boxed{7}`; else None."""
     text = plain(text)
