@@ -75,7 +75,8 @@ def study_table(told: dict[str, Any]) -> list[str]:
         stages.setdefault(row["stage"], []).append(row)
     known = ("stage", "seed", "env_steps", "seconds", "eval/low", "eval/high")
     metrics = list(dict.fromkeys(name for row in told["stages"] for name in row if name not in known))
-    lines = [f"| stage | seeds | env steps | {' | '.join(metrics)} |", "|---" * (3 + len(metrics)) + "|"]
+    heads = ["stage", "seeds", "env steps", *metrics]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for stage, rows in stages.items():
         cells = [stage, str(len(rows)), f"{sum(row['env_steps'] for row in rows) / len(rows):,.0f}"]
         for name in metrics:
