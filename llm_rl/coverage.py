@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import least_squares, minimize
-from scipy.special import betaincinv, betaln, digamma
+from scipy.special import betaincinv, betaln, digamma, logsumexp
 
 from llm_rl.passk import Interval, chance_at_k, interval, pass_at_k
 
@@ -199,34 +199,43 @@ def _loss(x: np.ndarray, counts: _Counts, zero: bool, one: bool) -> tuple[float,
     """Minus the mean log-likelihood of a problem's count (but for a constant), and its gradient."""
     n, c, times = counts
     (a, b), shares = np.exp(x[:2]), _shares(x, zero, one)
-    parts = _parts(counts, a, b, shares)
-    total = parts.sum(axis=0)
+    belongs, total = _belongs(counts, a, b, shares)
     weights = times / times.sum()
-    of_beta, common = weights * parts[0] / total, digamma(a + b) - digamma(n + a + b)
+    of_beta, common = weights * belongs[0], digamma(a + b) - digamma(n + a + b)
     slope_a = a * of_beta @ (digamma(c + a) - digamma(a) + common)
     slope_b = b * of_beta @ (digamma(n - c + b) - digamma(b) + common)
-    slope_masses = (parts[1:] / total) @ weights - shares[1:]
+    slope_masses = belongs[1:] @ weights - shares[1:]
     gradient = np.concatenate([[slope_a, slope_b], slope_masses[[zero, one]]])
-    return -float(weights @ np.log(total)), -gradient
+    return -float(weights @ total), -gradient
 
 
-def _parts(counts: _Counts, a: float, b: float, shares: np.ndarray) -> np.ndarray:
-    """The likelihood of each count (but for a constant) by the Beta, by rate 0 and by rate 1: `[3, U]`."""
+def _belongs(counts: _Counts, a: float, b: float, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(`[3, U]`, `[U]`): how likely a problem of each count is one of the Beta's, of rate 0 and of rate 1.
+
+    And the logarithm of the count's likelihood, but for a constant.
+    """
     n, c, _ = counts
-    inner = np.exp(betaln(c + a, n - c + b) - betaln(a, b))
-    return shares[:, None] * np.stack([inner, c == 0, c == n])
+    inner = betaln(c + a, n - c + b) - betaln(a, b)
+    ends = np.where(np.stack([c == 0, c == n]), 0.0, -np.inf)
+    with np.errstate(divide="ignore"):  # a share of 0
+        parts = np.concatenate([inner[None], ends]) + np.log(shares)[:, None]
+    total = logsumexp(parts, axis=0)
+    return np.exp(parts - total), total
 
 
-def _belongs(counts: _Counts, tail: BetaTail) -> np.ndarray:
+def _of_tail(counts: _Counts, tail: BetaTail) -> np.ndarray:
     """How likely a problem of each count is one of the Beta's, of rate 0 and of rate 1: `[3, U]`."""
     shares = np.array([1 - tail.zero - tail.one, tail.zero, tail.one])
-    parts = _parts(counts, tail.alpha, tail.beta, shares)
-    return parts / parts.sum(axis=0)
+    return _belongs(counts, tail.alpha, tail.beta, shares)[0]
 
 
 def _expected(counts: _Counts, tail: BetaTail, ks: np.ndarray) -> np.ndarray:
     """Coverage `[K]` that is to be expected of the problems that had these counts."""
-    a, b, belongs = tail.alpha + counts.c, tail.beta + counts.n - counts.c, _belongs(counts, tail)
+    a, b, belongs = (
+        tail.alpha + counts.c,
+        tail.beta + counts.n - counts.c,
+        _of_tail(counts, tail),
+    )
     missed = np.exp(betaln(a[:, None], b[:, None] + ks) - betaln(a, b)[:, None])
     solved = belongs[0][:, None] * (1 - missed) + belongs[2][:, None]
     return np.average(solved, axis=0, weights=counts.times)
@@ -234,9 +243,8 @@ def _expected(counts: _Counts, tail: BetaTail, ks: np.ndarray) -> np.ndarray:
 
 def _drawn_rates(counts: _Counts, tail: BetaTail, rng: np.random.Generator) -> np.ndarray:
     """Success rates `[P]` that problems of these counts may have."""
-    n, c, belongs = (
-        np.repeat(x, counts.times, axis=-1) for x in (counts.n, counts.c, _belongs(counts, tail))
-    )
+    every = (counts.n, counts.c, _of_tail(counts, tail))
+    n, c, belongs = (np.repeat(x, counts.times, axis=-1) for x in every)
     rates, luck = rng.beta(tail.alpha + c, tail.beta + n - c), rng.random(len(c))
     return np.where(luck < belongs[1], 0.0, np.where(luck > 1 - belongs[2], 1.0, rates))
 

@@ -323,7 +323,7 @@ def changes(before: Any, now: Any, free: Collection[str] = ()) -> list[str]:
     """In which keys two configs, as nested dicts, differ: a line each. `free` are sections that may."""
     there, here = _flat(before), _flat(now)
     return [
-        f"{key} was {there.get(key, 'not there')}, is {here.get(key, 'not there')}"
+        f"{key} was {there.get(key, 'not there')!s:.80}, is {here.get(key, 'not there')!s:.80}"
         for key in sorted(there | here)
         if there.get(key) != here.get(key) and key.split(".")[0] not in free
     ]

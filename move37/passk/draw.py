@@ -30,13 +30,16 @@ def draw(folder: Path, told: Mapping[str, Any]) -> list[Path]:
 
 
 def draw_passk(path: Path, told: Mapping[str, Any]) -> None:
-    """A row a set: pass@k, success problem by problem, pass@k against tokens."""
-    figure, grid = grid_of(len(told["sets"]), 3)
+    """A row a set: pass@k, success problem by problem, and where that is known pass@k by tokens."""
+    counted = any("tokens" in p for one in told["sets"].values() for p in one["policies"].values())
+    figure, grid = grid_of(len(told["sets"]), 3 if counted else 2)
+    unit = "tokens" if told["env"].startswith("text/") else "decisions"
     for axes, (name, one) in zip(grid, told["sets"].items()):
         draw_curves(axes[0], one, f"{name}: {one['problems']} problems")
         draw_problems(axes[1], one)
-        draw_cost(axes[2], one)
-    _title(figure, told)
+        if counted:
+            draw_cost(axes[2], one, unit)
+    finish(figure, f"{tries_of(told)}; bands are 95 % intervals over problems")
     save_figure(figure, path)
 
 
@@ -72,12 +75,12 @@ def draw_problems(axis: Any, one: Mapping[str, Any]) -> None:
     _style(axis, "success of a try, problem by problem", "share of tries that are right", "problems")
 
 
-def draw_cost(axis: Any, one: Mapping[str, Any]) -> None:
-    """pass@k against the tokens that k tries take."""
+def draw_cost(axis: Any, one: Mapping[str, Any], unit: str) -> None:
+    """pass@k against the tokens, or decisions, that k tries take."""
     for colour, (name, policy) in coloured(one):
         if "tokens" in policy:
             band(axis, np.array(one["k"]) * policy["tokens"], policy["pass"], colour, name)
-    log_k(axis, "the same at equal cost", "pass@k", "tokens (or decisions) a problem")
+    log_k(axis, f"the same by {unit}", "pass@k", f"{unit} a problem")
 
 
 def draw_choices(path: Path, told: Mapping[str, Any]) -> None:
@@ -94,7 +97,7 @@ def draw_choices(path: Path, told: Mapping[str, Any]) -> None:
         for said, style in CHOICES.values():
             axis.plot([], [], style, color="black", linewidth=1.3, label=said)
         log_k(axis, f"{name}: one answer of k tries", "right")
-    _title(figure, told)
+    finish(figure, tries_of(told))
     save_figure(figure, path)
 
 
@@ -112,7 +115,7 @@ def draw_forecast(path: Path, told: Mapping[str, Any]) -> None:
                 axis.plot(other["k"], other["value"], "--", color=colour, linewidth=1.2)
         axis.plot([], [], "--", color="black", linewidth=1.2, label="if some are impossible")
         log_k(axis, f"{name}: beyond what was tried (a model's forecast)", "coverage")
-    _title(figure, told)
+    finish(figure, f"{tries_of(told)}; bands are 95 % intervals over problems")
     save_figure(figure, path)
 
 
@@ -124,7 +127,7 @@ def draw_compute(path: Path, told: Mapping[str, Any]) -> None:
         draw_trying(axes[1], one)
         draw_total(axes[2], one)
         draw_effort(axes[3], one)
-    _title(figure, told)
+    finish(figure, tries_of(told))
     save_figure(figure, path)
 
 
@@ -196,10 +199,9 @@ def finish(figure: Any, said: str) -> None:
     figure.suptitle("\n".join(textwrap.wrap(said, wide)), fontsize=10, x=0.01, ha="left")
 
 
-def _title(figure: Any, told: Mapping[str, Any]) -> None:
-    finish(
-        figure, f"{told['env']}, {told['samples']:,} tries a problem; bands are 95 % intervals over problems"
-    )
+def tries_of(told: Mapping[str, Any]) -> str:
+    """What was tried, and how often."""
+    return f"{told['env']}, {told['samples']:,} tries a problem"
 
 
 def log_k(axis: Any, title: str, y_name: str, x_name: str = "k, tries a problem") -> None:
@@ -223,4 +225,5 @@ def _style(axis: Any, title: str, x_name: str, y_name: str) -> None:
     axis.set_ylabel(y_name)
     axis.grid(alpha=0.25, linewidth=0.6)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=8)
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(frameon=False, fontsize=8)

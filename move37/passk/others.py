@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,9 @@ def passk_of_files(paths: Sequence[Path], out: Path | None = None) -> dict[str, 
 
     Raises `UserError` for lines that are none, and for policies that tried different problems.
     """
-    known = {path.stem: counts_of(path) for path in paths}
+    known = {name_of(path): counts_of(path) for path in paths}
     if len(known) < len(paths):
-        raise UserError(f"two files are called {paths[-1].stem}: a policy is named by its file")
+        raise UserError(f"two files are called {name_of(paths[-1])}: a policy is named by its file")
     base, first = next(iter(known.items()))
     for name, counts in known.items():
         _check_same(base, first, name, counts)
@@ -46,6 +47,11 @@ def passk_of_files(paths: Sequence[Path], out: Path | None = None) -> dict[str, 
             write_text(out / "passk.json", json.dumps(told, indent=1, ensure_ascii=False) + "\n")
             told["figures"] = [str(figure) for figure in draw(out, told)]
     return told
+
+
+def name_of(path: Path) -> str:
+    """What a policy is called, by its file: letters, digits, dots and dashes of its name."""
+    return re.sub(r"[^\w.-]+", "-", path.stem).strip("-_") or "samples"
 
 
 def counts_of(path: Path) -> dict[str, list[bool]]:

@@ -262,9 +262,14 @@ def versus(
     options: Any = {"seed": seed, "resamples": resamples}
     told: dict[str, Any] = {
         "difference": _rows(difference_interval(other.passed, base.passed, **options)),
-        "crossover": crossed(crossover(base.passed, other.passed, ks, **options), base.name, other.name),
         "solved": _solved(base, other, there.problems),
     }
+    if len(there.problems) < 2:  # nothing to resample
+        said = "one problem tells no crossover"
+        none = dict.fromkeys(("k", "low", "high", "clear", "ahead"))
+        return told | {"crossover": {**none, "without": 1.0, "said": said}, "next": said}
+    found = crossover(base.passed, other.passed, ks, **options)
+    told["crossover"] = crossed(found, base.name, other.name)
     one, two = base.tries.proved, other.tries.proved
     if one is not None and two is not None and one.any() and two.any():
         before, after = (

@@ -17,13 +17,13 @@ from move37.passk.config import PasskConfig, load_passk
 from move37.passk.draw import draw
 from move37.passk.policies import settings
 from move37.passk.report import Field, Tries, report_on
-from move37.passk.sampling import Experiment, sample_all
+from move37.passk.sampling import Experiment, bounds_of, sample_all
 from move37.passk.store import PART, SAMPLES, has_column, is_written, read_columns, write_part
 from move37.passk.watch import Watcher
 from move37.run import Run
 from move37.yaml_text import dump_yaml
 
-CONFIG, PROBLEMS, TOLD = "config.yaml", "problems.json", "passk.json"
+CONFIG, PROBLEMS, TOLD, BOUNDS = "config.yaml", "problems.json", "passk.json", "samples/tries.json"
 PROVED = f"{PART}proved"
 
 
@@ -55,6 +55,8 @@ def passk(
     with told_of_disk(folder):
         (folder / SAMPLES).mkdir(parents=True, exist_ok=True)
     with locked(folder, "another process samples this experiment"), told_of_disk(folder):
+        experiment.bounds = bounds_of(config.samples, known_bounds(folder))
+        write_text(folder / BOUNDS, json.dumps(experiment.bounds))
         sample_missing(experiment, folder, watcher)
         write_text(folder / CONFIG, dump_yaml(config.plain()))
         known = {name: [p.plain() for p in them] for name, them in experiment.problems.items()}
@@ -71,6 +73,17 @@ def check_folder(folder: Path) -> None:
         raise UserError(
             f"{folder}: is there already and holds no pass@k experiment; name another folder (--out DIR)"
         )
+
+
+def known_bounds(folder: Path) -> list[int]:
+    """Where the blocks of tries that were begun there end; none where there are none."""
+    try:
+        found = json.loads((folder / BOUNDS).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    except ValueError:
+        raise UserError(f"{folder / BOUNDS}: is damaged; name another folder (--out DIR)") from None
+    return [int(bound) for bound in found]
 
 
 def sample_missing(experiment: Experiment, folder: Path, watcher: Watcher) -> None:
@@ -145,11 +158,15 @@ def read_tries(paths: Sequence[Path]) -> Tries:
 def training_tokens(run: str | None, checkpoint: str = "last") -> float | None:
     """Tokens that a run was trained on up to a checkpoint, with all that it began with.
 
-    None where it counts none.
+    None where it counts none, or one of these is not there.
     """
-    total = 0.0
-    while run is not None:
-        there = Run.load(run, trust=True)
+    total, seen = 0.0, set[str]()
+    while run is not None and run not in seen:
+        seen.add(run)
+        try:
+            there = Run.load(run, trust=True)
+        except UserError:  # what it began with is elsewhere
+            return None
         until = float(checkpoint) if checkpoint.isdecimal() else np.inf
         counted = [m["tokens"] for m in there.metrics() if "tokens" in m and m["env_steps"] <= until]
         if not counted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -63,12 +63,26 @@ class Part:
         return (self.rows[1] - self.rows[0]) * (self.tries[1] - self.tries[0])
 
 
+def bounds_of(samples: int, before: Sequence[int] = ()) -> list[int]:
+    """Where blocks of `TRIES` tries end, the last one sooner; `before` are those of fewer tries, which stay.
+
+    Raises `UserError` where these were more.
+    """
+    start = before[-1] if before else 0
+    if start > samples:
+        raise UserError(f"there are {start} tries at each problem already; samples may grow, not shrink")
+    more = list(range(start + TRIES, samples, TRIES))
+    return [*before, *more, *([samples] if samples > start else [])]
+
+
 class Experiment:
     """The policies of a config and their problems."""
 
     def __init__(self, config: PasskConfig, origin: Origin, trust: bool = False) -> None:
         self.config, self.origin, self.trust = config, origin, trust
         set_threads(config.threads)
+        self.bounds = bounds_of(config.samples)
+        """Where blocks of tries end."""
         self._agents: dict[tuple[str, str], Agent] = {}
         self._envs: dict[str, BatchEnv] = {}
 
@@ -141,14 +155,12 @@ class Experiment:
 
     def parts(self) -> Iterator[Part]:
         """All of them."""
-        together = max(1, EPISODES // min(self.config.samples, TRIES))
         for name, wanted in self.config.problems.items():
             for policy in self.config.policies:
-                for i, row in enumerate(range(0, wanted.count, together)):
-                    for j, tried in enumerate(range(0, self.config.samples, TRIES)):
-                        rows = row, min(row + together, wanted.count)
-                        tries = tried, min(tried + TRIES, self.config.samples)
-                        yield Part(policy, name, (i, j), rows, tries)
+                for j, tries in enumerate(zip([0, *self.bounds], self.bounds)):
+                    together = max(1, EPISODES // (tries[1] - tries[0]))
+                    for i, row in enumerate(range(0, wanted.count, together)):
+                        yield Part(policy, name, (i, j), (row, min(row + together, wanted.count)), tries)
 
     @cached_property
     def described(self) -> dict[str, dict[str, Any]]:
@@ -161,8 +173,17 @@ class Experiment:
         told: dict[str, Any] = {"policy": self.described[part.policy], "seed": config.seed}
         told |= {"env": {"id": config.env.id, **options_of(config, part.problems)}}
         told |= {"problems": [p.name for p in problems[slice(*part.rows)]], "tries": list(part.tries)}
+        told |= self._reference(part)
         rest = {"against": config.against, "success": config.success, "longest": config.longest}
         return told | {k: v for k, v in rest.items() if v is not None}
+
+    def _reference(self, part: Part) -> dict[str, Any]:
+        """By whom, and how often, a language model's tries are looked at; nothing of other agents."""
+        base, agent = (self.agent(name, part.problems) for name in (self.config.first, part.policy))
+        if not _same_tokens(base, agent):
+            return {}
+        weights = self.described[self.config.first].get("weights", self.config.first)
+        return {"reference": {"tries": self.config.reference, "base": weights}}
 
     def sample(self, part: Part) -> Columns:
         """The tries of a part: see `columns_of`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +27,34 @@ def together(each: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
             "k": one["k"][:most],
             "chance": one.get("chance", [])[:most],
             "policies": {
-                policy: {
-                    "pass": [s["policies"][policy]["pass"]["value"][:most] for s in sets.values()],
-                    "proved": [
-                        s["policies"][policy]["proved"]["value"][:most]
-                        for s in sets.values()
-                        if "proved" in s["policies"][policy]
-                    ],
-                }
+                policy: _curves([s["policies"][policy] for s in sets.values()], most)
                 for policy in one["policies"]
+            },
+            "solved": {
+                policy: {
+                    str(seed): {k: v["count"] for k, v in s["against_base"][policy]["solved"].items()}
+                    for seed, s in sets.items()
+                }
+                for policy in one["against_base"]
             },
             "crossovers": _of_each(sets, one["against_base"], "crossover"),
             "crossovers_proved": _of_each(sets, one["against_base"], "crossover_proved"),
             "warnings": sorted({line for s in sets.values() for line in s["warnings"]}),
         }
     return told
+
+
+def _curves(seeds: Sequence[Mapping[str, Any]], most: int) -> dict[str, list[Any]]:
+    """A policy's curves and tokens, a list each with an entry a seed; empty where there are none."""
+    found: dict[str, list[Any]] = {}
+    for name in ("pass", "proved", "majority"):
+        found[name] = [one[name]["value"][:most] for one in seeds if name in one]
+    best = [
+        one["best_of"]["log_prob_a_token"]["value"][:most]
+        for one in seeds
+        if "log_prob_a_token" in one["best_of"]
+    ]
+    return found | {"likeliest_a_token": best, "tokens": [one["tokens"] for one in seeds if "tokens" in one]}
 
 
 def _of_each(sets: Mapping[int, Any], policies: Any, what: str) -> dict[str, Any]:
@@ -65,6 +78,10 @@ def draw_together(path: Path, told: Mapping[str, Any]) -> None:
             for curve in curves["pass"]:
                 axis.plot(one["k"], curve, color=colour, linewidth=0.7, alpha=0.6)
             axis.plot(one["k"], np.mean(curves["pass"], axis=0), color=colour, linewidth=2, label=policy)
+            if curves["proved"]:
+                axis.plot(one["k"], np.mean(curves["proved"], axis=0), ":", color=colour, linewidth=1.3)
+        if any(curves["proved"] for curves in one["policies"].values()):
+            axis.plot([], [], ":", color="black", linewidth=1.3, label="every step right")
         if one["chance"]:
             axis.plot(one["k"], one["chance"], "--", color=CHANCE, linewidth=1.3, label="chance")
         log_k(axis, f"{name}: {one['problems']} problems", "pass@k")

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from move37.config import changes
-from move37.errors import UserError
+from move37.errors import UserError, in_one_line
 from rollouts.storage import sync_to_disk
 
 SAMPLES = "samples"
@@ -31,7 +31,12 @@ def write_part(path: Path, columns: Mapping[str, Any], what: Mapping[str, Any]) 
     told = json.dumps(what, sort_keys=True)
     beside = path.with_name(f".{path.name}")
     try:
-        pq.write_table(table.replace_schema_metadata({WHAT: told.encode()}), beside, compression="zstd")
+        pq.write_table(
+            table.replace_schema_metadata({WHAT: told.encode()}),
+            beside,
+            compression="zstd",
+            write_page_checksum=True,
+        )
         sync_to_disk(beside)
         os.replace(beside, path)
     finally:
@@ -63,9 +68,10 @@ def read_columns(paths: Sequence[Path], names: Sequence[str]) -> dict[str, np.nd
     tables = []
     for path in paths:
         try:
-            tables.append(pq.read_table(path, columns=list(names)))
+            tables.append(pq.read_table(path, columns=list(names), page_checksum_verification=True))
         except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-            raise UserError(f"{path}: cannot be read: {error}".splitlines()[0]) from None
+            said = "is damaged; without it, the same command samples it again"
+            raise UserError(f"{path}: {said} ({in_one_line(error)[:80]})") from None
         missing = set(names) - set(tables[-1].column_names)
         if missing:
             raise UserError(f"{path}: holds no {', '.join(sorted(missing))}: it is no part of ours")

@@ -136,7 +136,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_samples_and_numbers(tmp_path
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, "cut", Stops())
     assert len(samples(tmp_path / "cut")) == 5
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cut" / "samples").iterdir()}
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cut" / "samples").glob("*.parquet")}
     told = run(tmp_path, "cut")
     assert {path: path.stat().st_mtime_ns for path in before} == before  # what was there is not made again
     assert samples(tmp_path / "cut") == samples(tmp_path / "whole")
@@ -150,6 +150,38 @@ def test_more_tries_are_added_to_those_that_are_there(tmp_path):
     more = samples(tmp_path / "out")
     assert {name: more[name] for name in few} == few
     assert told["sets"]["train"]["policies"]["coin"]["samples"] == 6 * 48
+
+
+@pytest.mark.parametrize("steps", [(5, 8), (16, 24, 80)])
+def test_any_number_of_tries_may_grow_but_not_shrink(tmp_path, steps):
+    one = {"new": CONFIG["problems"]["new"]}
+    for count in steps:
+        told = run(tmp_path, samples=count, problems=one)
+    tables = [t for f, t in samples(tmp_path / "out").items() if "-coin-" in f]
+    tried = sorted((p, t) for table in tables for p, t in zip(table["problem"], table["try"]))
+    assert tried == [(p, t) for p in range(5) for t in range(steps[-1])]
+    assert told["sets"]["new"]["policies"]["coin"]["samples"] == 5 * steps[-1]
+    with pytest.raises(UserError, match=f"there are {steps[-1]} tries at each problem already"):
+        run(tmp_path, samples=steps[0], problems=one)
+
+
+def test_another_base_is_not_taken_for_the_one_that_was_asked(tmp_path):
+    model = {"player": "language", "options": {"model": {"size": "XS", "context": 64}, "max_new": 8}}
+    warm = json.loads(json.dumps(model))
+    warm["options"]["temperature"] = 2.0
+    both: Plain = {"policies": {"cold": model, "warm": warm}, "problems": {"new": {"count": 2}}, "samples": 8}
+    run(tmp_path, **both)
+    with pytest.raises(UserError, match=r"reference\.base was cold, is warm"):
+        run(tmp_path, **both, base="warm")
+    with pytest.raises(UserError, match=r"reference\.tries was 8, is 4"):
+        run(tmp_path, **both, reference=4)
+
+
+def test_one_problem_has_curves_and_no_crossover(tmp_path):
+    told = run(tmp_path, problems={"new": {"count": 1}}, samples=8)
+    found = told["sets"]["new"]["against_base"]["stubborn"]["crossover"]
+    assert found["k"] is None
+    assert found["said"] == "one problem tells no crossover"
 
 
 def test_workers_sample_the_same(tmp_path):
@@ -170,11 +202,26 @@ def test_workers_sample_the_same(tmp_path):
 def test_a_part_that_is_damaged_is_sampled_again(tmp_path, capsys):
     run(tmp_path)
     good = samples(tmp_path / "out")
-    torn = sorted((tmp_path / "out" / "samples").iterdir())[3]
+    torn = sorted((tmp_path / "out" / "samples").glob("*.parquet"))[3]
     torn.write_bytes(torn.read_bytes()[:100])
     run(tmp_path)
     assert f"{torn}: is damaged; it is sampled again" in capsys.readouterr().err
     assert samples(tmp_path / "out") == good
+
+
+def test_a_part_that_is_damaged_inside_is_named(tmp_path):
+    run(tmp_path)
+    torn = sorted((tmp_path / "out" / "samples").glob("*.parquet"))[3]
+    whole = bytearray(torn.read_bytes())
+    column = pq.ParquetFile(torn).metadata.row_group(0).column(0)
+    for place in range(4, column.total_compressed_size):
+        whole[place] ^= 0x55
+    torn.write_bytes(bytes(whole))
+    with pytest.raises(UserError, match="is damaged; without it, the same command samples it again") as error:
+        run(tmp_path)
+    assert str(torn) in str(error.value)
+    torn.unlink()
+    run(tmp_path)
 
 
 @pytest.mark.parametrize(
