@@ -384,7 +384,7 @@ def study(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Train the stages of a study, try what they can do, and draw what that tells."""
+    """Train the stages of a study, try them, and draw it."""
     from move37.dashboard import choose_observer
     from move37.errors import UserError
     from move37.passk.watch import Live, Watcher

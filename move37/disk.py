@@ -59,3 +59,4 @@ def write_text(path: Path, text: str) -> None:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+    sync_to_disk(path.parent)

@@ -15,7 +15,6 @@ from move37.errors import RunError, UserError, command, in_one_line
 from move37.logs import METRICS, Record, read_metrics
 from move37.origin import Origin
 from move37.registry import import_paths
-from rollouts.storage import sync_to_disk
 
 if TYPE_CHECKING:
     from envs.base import BatchEnv
@@ -89,7 +88,6 @@ class Run:
     def write_config(self) -> None:
         """Put `config` in the folder, whole or not at all."""
         write_text(self.path / CONFIG, self.config.to_yaml())
-        sync_to_disk(self.path)
 
     def remove_if_empty(self) -> None:
         """Take the folder away again where nothing has begun in it."""
@@ -149,7 +147,8 @@ class Run:
         options |= asked
         env = self.make_env(1)
         try:
-            check_options("agent", resolve(saved["spec"]["path"]), more, given=SPACES)
+            if more:
+                check_options("agent", resolve(saved["spec"]["path"]), more, given=SPACES)
             spec = saved["spec"] | {"options": options | more}
             agent = build_agent(spec, env.single_observation_space, env.single_action_space)
             agent.load_weights(saved["weights"])

@@ -60,6 +60,8 @@ class Tries:
     base_log_prob: np.ndarray | None = None
     """By the base; NaN where it was not asked."""
     cut: np.ndarray | None = None
+    truth: np.ndarray | None = None
+    """bool: success without the errors of a verifier that is told to err."""
 
     def counts(self, what: np.ndarray, problems: int) -> tuple[np.ndarray, np.ndarray]:
         """(n, c) of each problem: valid tries, and those for which `what` holds."""
@@ -339,6 +341,9 @@ def warnings_of(
             said.append(f"{name}: {share:.1%} of its tries could not be judged, and are in no number")
         if _alike(curves.tries):
             said.append(f"{name}: all of its tries at a problem are alike: it has one try, not k")
+        if curves.tries.truth is not None:
+            truth = curves.tries.truth[~curves.tries.invalid].mean()
+            said.append(f"{name}: its verifier errs (noise); in truth {truth:.1%} of its tries are right")
     if there.chance is not None:
         chance, passed = np.array(told["chance"]), made[base].passed.mean(axis=0)
         swamped = ks[chance > SWAMPED * np.maximum(passed, 1e-9)]
@@ -349,12 +354,16 @@ def warnings_of(
 
 
 def _alike(tries: Tries) -> bool:
-    """Whether every problem's tries are one and the same."""
-    if tries.log_prob is None or tries.tokens is None or not np.isfinite(tries.log_prob).all():
+    """Whether every problem's tries are one and the same: by their likelihood, else by their answers."""
+    if tries.log_prob is not None and np.isfinite(tries.log_prob).all():
+        told = tries.log_prob
+    elif tries.answer is not None:
+        told = tries.answer.astype(np.float64)
+    else:
         return False
     low, high = (np.full(tries.problem.max() + 1, x) for x in (np.inf, -np.inf))
-    np.minimum.at(low, tries.problem, tries.log_prob)
-    np.maximum.at(high, tries.problem, tries.log_prob)
+    np.minimum.at(low, tries.problem, told)
+    np.maximum.at(high, tries.problem, told)
     return bool((low == high).all()) and len(tries.problem) > len(low)
 
 

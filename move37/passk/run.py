@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from envs.text import noise
 from move37.disk import locked, told_of_disk, write_text
 from move37.errors import UserError
 from move37.guard import interruptible
@@ -24,7 +25,7 @@ from move37.run import Run
 from move37.yaml_text import dump_yaml
 
 CONFIG, PROBLEMS, TOLD, BOUNDS = "config.yaml", "problems.json", "passk.json", "samples/tries.json"
-PROVED = f"{PART}proved"
+PROVED, TRUTH = f"{PART}proved", f"{PART}{noise.TRUTH}"
 
 
 def run_passk(
@@ -140,7 +141,9 @@ def field_of(experiment: Experiment, folder: Path, name: str) -> Field:
 
 def read_tries(paths: Sequence[Path]) -> Tries:
     """The tries in some parts of one policy on one set."""
-    more = [n for n in ("answer", PROVED, "base_log_prob") if all(has_column(path, n) for path in paths)]
+    more = [
+        n for n in ("answer", PROVED, TRUTH, "base_log_prob") if all(has_column(path, n) for path in paths)
+    ]
     found = read_columns(paths, ["problem", "success", "invalid", "tokens", "log_prob", "cut", *more])
     return Tries(
         problem=found["problem"].astype(np.int64),
@@ -152,6 +155,7 @@ def read_tries(paths: Sequence[Path]) -> Tries:
         proved=found[PROVED] > 0 if PROVED in found else None,
         base_log_prob=found.get("base_log_prob"),
         cut=found["cut"],
+        truth=found[TRUTH] > 0 if TRUTH in found else None,
     )
 
 

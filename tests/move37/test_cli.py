@@ -21,6 +21,7 @@ COMMANDS = (
     "agents",
     "compare",
     "tournament",
+    "passk",
     "rate",
     "gtp",
     "perft",
@@ -188,7 +189,7 @@ def test_lists_have_a_line_each(capsys):
     assert main(["envs", "PADDLE"]) == 0
     assert "paddle" not in capsys.readouterr().out.split()[0].lower()  # it is the line that says so
     assert main(["envs", "arcade/*-v1", "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)) == 5
+    assert len(json.loads(capsys.readouterr().out)) == 6
     assert main(["agents"]) == 0
     assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} >= {
         "ppo",

@@ -301,6 +301,15 @@ def test_warnings_stand_with_the_curves(tmp_path):
     assert "from k=1 on guessing alone has half of the base's pass@k" in told["sets"]["new"]["warnings"]
 
 
+def test_a_verifier_that_errs_is_told(tmp_path):
+    noisy = {"id": "text/Addition-v0", "level": 3, "noise": {"right": 0.3}}
+    told = run(tmp_path, env=noisy, policies={"solver": "solver"}, problems={"new": {"count": 5}})
+    one = told["sets"]["new"]
+    assert 0.5 < one["policies"]["solver"]["pass"]["value"][0] < 0.9
+    assert "solver: its verifier errs (noise); in truth 100.0% of its tries are right" in one["warnings"]
+    assert "solver: all of its tries at a problem are alike: it has one try, not k" in one["warnings"]
+
+
 # -- other environments --------------------------------------------------------------------------------------
 
 

@@ -445,7 +445,7 @@ def test_what_was_not_finite_is_named(tmp_path, monkeypatch, at_fault):
 
 
 def test_a_full_disk_leaves_no_half_made_run(tmp_path, monkeypatch):
-    from move37 import run as module
+    from move37 import disk as module
 
     def full(*args):
         raise OSError(28, "No space left on device")
