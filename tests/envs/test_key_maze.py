@@ -103,10 +103,15 @@ def make(level: int = 2, n: int = 1, seed: int = 0, **options) -> KeyMaze:
 
 
 def put_at_a_locked_door(env: KeyMaze, i: int) -> None:
-    """Slot `i` stands before a door that it may have no key for."""
+    """Slot `i` stands before a door that it may have no key for, if nothing lies there.
+
+    (No player ever stands on a key or the treasure before a step: it was taken when it was reached.)
+    """
     state = env.get_state()
     fields = state["fields"]
-    locked = np.flatnonzero(fields["east"][i] < 0)
+    things = {(fields["goal_room"][i], fields["goal_x"][i], fields["goal_y"][i])}
+    things |= set(zip(fields["key_room"][i], fields["key_x"][i], fields["key_y"][i]))
+    locked = [r for r in np.flatnonzero(fields["east"][i] < 0) if (r, 7, -fields["east"][i, r]) not in things]
     if len(locked):
         fields["room"][i], fields["x"][i], fields["y"][i] = locked[0], 7, -fields["east"][i, locked[0]]
         fields["seen"][i] |= 1 << locked[0]
