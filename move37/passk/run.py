@@ -77,14 +77,15 @@ def check_folder(folder: Path) -> None:
 
 
 def known_bounds(folder: Path) -> list[int]:
-    """Where the blocks of tries that were begun there end; none where there are none."""
+    """Where the blocks of tries end of which there is a part; none where there are none."""
     try:
         found = json.loads((folder / BOUNDS).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
     except ValueError:
         raise UserError(f"{folder / BOUNDS}: is damaged; name another folder (--out DIR)") from None
-    return [int(bound) for bound in found]
+    blocks = [int(path.stem.rpartition("-")[2]) for path in (folder / SAMPLES).glob("part-*.parquet")]
+    return [int(bound) for bound in found[: max(blocks, default=-1) + 1]]
 
 
 def sample_missing(experiment: Experiment, folder: Path, watcher: Watcher) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -288,8 +288,6 @@ def _total(rollout: Rollout, values: Any, ended: Mapping[str, np.ndarray]) -> np
 
 
 # -- where they are sampled ------------------------------------------------------------------------------
-
-Done = Callable[[Part, Columns], None]
 
 
 def sample_all(experiment: Experiment, parts: list[Part]) -> Iterator[tuple[Part, Columns]]:

@@ -165,6 +165,16 @@ def test_any_number_of_tries_may_grow_but_not_shrink(tmp_path, steps):
         run(tmp_path, samples=steps[0], problems=one)
 
 
+def test_tries_that_were_asked_for_and_never_made_are_in_nobodys_way(tmp_path):
+    one: Plain = {"problems": {"new": CONFIG["problems"]["new"]}}
+    run(tmp_path, samples=16, **one)
+    few = samples(tmp_path / "out")
+    with pytest.raises(UserError, match="seed was 0, is 1"):
+        run(tmp_path, samples=64, seed=1, **one)
+    run(tmp_path, samples=16, **one)
+    assert samples(tmp_path / "out") == few
+
+
 def test_another_base_is_not_taken_for_the_one_that_was_asked(tmp_path):
     model = {"player": "language", "options": {"model": {"size": "XS", "context": 64}, "max_new": 8}}
     warm = json.loads(json.dumps(model))
