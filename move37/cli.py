@@ -381,6 +381,7 @@ def study(
     seeds: Annotated[
         str | None, typer.Option(metavar="S,S", help="Instead of the study's own, as in 0,1,2.")
     ] = None,
+    trust: Trust = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -395,7 +396,7 @@ def study(
     chosen = [int(word) for word in seeds.split(",")] if seeds else []
     folder = out or Path("runs") / config.stem
     watcher = Watcher() if json else Live()
-    told = run_study(config, folder, choose_observer(json=json), chosen, watcher)
+    told = run_study(config, folder, choose_observer(json=json), chosen, watcher, trust)
     if json:
         print_json(told)
         return

@@ -120,10 +120,12 @@ def run_study(
     observer: Any = None,
     seeds: Sequence[int] = (),
     watcher: Watcher | None = None,
+    trust: bool = False,
 ) -> dict[str, Any]:
     """Train and sample what is not there yet, draw, and give what `study.json` in `out` then holds.
 
-    `seeds` are taken instead of the study's own; `watcher` sees pass@k being sampled. Raises as
+    `seeds` are taken instead of the study's own; `watcher` sees pass@k being sampled, and `trust`
+    allows import paths in run folders to be followed into code; the config's own are. Raises as
     `move37.loop.train` and `move37.passk.run.passk` do, and `UserError` where a stage's run is there already
     by another config.
     """
@@ -132,16 +134,18 @@ def run_study(
         study = study.model_copy(update={"seeds": list(seeds)})
     for name in study.stages:
         for seed in study.seeds:
-            _train(stage_config(study, name, seed, out), folder_of(out, name, seed), observer)
+            _train(stage_config(study, name, seed, out), folder_of(out, name, seed), observer, trust)
     told = report(study, out, (observer or Observer()).warn)
     if study.passk:
-        told[PASSK] = {name: _sample(study, name, path, out, watcher) for name in study.passk}
+        told[PASSK] = {name: _sample(study, name, path, out, watcher, trust) for name in study.passk}
         with told_of_disk(out):
             write_text(out / STUDY, json.dumps(told, indent=1))
     return told
 
 
-def _sample(study: Study, name: str, path: str | Path, out: Path, watcher: Watcher | None) -> dict[str, Any]:
+def _sample(
+    study: Study, name: str, path: str | Path, out: Path, watcher: Watcher | None, trust: bool
+) -> dict[str, Any]:
     """An experiment on pass@k, each seed's in `passk/<name>/seed-<s>`; what they say together."""
     from move37.passk.run import passk
     from move37.passk.seeds import draw_together, together
@@ -149,7 +153,8 @@ def _sample(study: Study, name: str, path: str | Path, out: Path, watcher: Watch
     origin, each = Origin(f"{path}: passk.{name}"), {}
     for seed in study.seeds:
         config = experiment_of(study, name, seed, out, origin)
-        each[seed] = passk(config, origin, out / PASSK / name / f"seed-{seed}", watcher or Watcher())
+        folder = out / PASSK / name / f"seed-{seed}"
+        each[seed] = passk(config, origin, folder, watcher or Watcher(), trust)
     found = together(each)
     with told_of_disk(out):
         draw_together(out / f"{PASSK}_{name}.png", found)
@@ -214,7 +219,7 @@ def _put(node: Any, keys: Keys, value: Any) -> Any:
     return copy
 
 
-def _train(config: Config, folder: Path, observer: Any) -> None:
+def _train(config: Config, folder: Path, observer: Any, trust: bool) -> None:
     """Train a stage, or go on with it, or skip it."""
     if not (folder / CONFIG).is_file():
         loop.train(config, out=folder, observer=observer)
@@ -222,7 +227,7 @@ def _train(config: Config, folder: Path, observer: Any) -> None:
     there = Run.load(folder).config
     if _here(there) != _here(config):
         raise UserError(f"{folder}: was made by another config; name another folder (--out DIR)")
-    loop.resume(folder, observer=_Quiet(observer or Observer()))
+    loop.resume(folder, observer=_Quiet(observer or Observer()), trust=trust)
 
 
 def _here(config: Config) -> dict[str, Any]:

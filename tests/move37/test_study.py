@@ -228,6 +228,26 @@ def test_what_the_stages_can_do_is_tried_after_them(tmp_path):
         load_study(write(tmp_path, plots=[]))
 
 
+def test_code_that_a_stages_folder_names_needs_trust(tmp_path):
+    base = {
+        "env": {"id": "tests.toys:Walk", "n": 4},
+        "agent": {"kind": "ppo", "n_steps": 8, "minibatch_size": 16, "epochs": 1},
+        "budget": {"env_steps": 64},
+    }
+    tried = {
+        "env": {"id": "tests.toys:Walk"},
+        "problems": {"all": {"count": 2}},
+        "policies": {"first": "first"},
+        "samples": 4,
+    }
+    one: dict[str, Any] = {"seeds": [0], "base": base, "stages": {"first": {}}, "plots": []}
+    file, out = write(tmp_path, **one, passk={"curves": tried}), tmp_path / "out"
+    with pytest.raises(UserError, match="--trust"):
+        run_study(file, out)
+    told = run_study(file, out, trust=True)
+    assert told["passk"]["curves"]["sets"]["all"]["problems"] == 2
+
+
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_study_of_ours_fits_and_says_what_it_shows(path):
     assert path.read_text().startswith("# ")
