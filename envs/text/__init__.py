@@ -9,24 +9,28 @@ if TYPE_CHECKING:
     from envs.text.task import Task
 
 NAMES = {
-    "Addition": "envs.text.addition:Addition",
-    "Subtraction": "envs.text.subtraction:Subtraction",
-    "Multiplication": "envs.text.multiplication:Multiplication",
-    "ChainSum": "envs.text.chain_sum:ChainSum",
-    "Modular": "envs.text.modular:Modular",
-    "Dag": "envs.text.dag:Dag",
-    "Countdown": "envs.text.countdown:Countdown",
-    "KnightsAndKnaves": "envs.text.knights:KnightsAndKnaves",
-    "Sudoku": "envs.text.sudoku:Sudoku",
-    "Proof": "envs.text.proofs:Proof",
-    "Parity": "envs.text.parity:Parity",
-    "Sorting": "envs.text.sorting:Sorting",
-    "Reversal": "envs.text.reversal:Reversal",
-    "LetterCount": "envs.text.letters:LetterCount",
-    "GuessNumber": "envs.text.guess:GuessNumber",
-    "Calculator": "envs.text.calculator:Calculator",
+    "Addition": "envs.text.numbers.addition:Addition",
+    "Subtraction": "envs.text.numbers.subtraction:Subtraction",
+    "Multiplication": "envs.text.numbers.multiplication:Multiplication",
+    "ChainSum": "envs.text.numbers.chain_sum:ChainSum",
+    "Modular": "envs.text.numbers.modular:Modular",
+    "Dag": "envs.text.numbers.dag:Dag",
+    "Countdown": "envs.text.numbers.countdown:Countdown",
+    "KnightsAndKnaves": "envs.text.logic.knights:KnightsAndKnaves",
+    "Sudoku": "envs.text.logic.sudoku:Sudoku",
+    "Proof": "envs.text.logic.proofs:Proof",
+    "Parity": "envs.text.words.parity:Parity",
+    "Sorting": "envs.text.words.sorting:Sorting",
+    "Reversal": "envs.text.words.reversal:Reversal",
+    "LetterCount": "envs.text.words.letters:LetterCount",
+    "GuessNumber": "envs.text.dialogues.guess:GuessNumber",
+    "Calculator": "envs.text.dialogues.calculator:Calculator",
 }
-"""The name in an id, `text/<name>-v0`, and where the family is."""
+"""The name in an id, `text/<name>-v0`, and where the family is: all that make their problems themselves."""
+OUTSIDE: dict[str, str] = {}
+"""The same of families whose problems come from elsewhere; an option of each must say from where."""
+PATHS = NAMES | OUTSIDE
+"""All of them."""
 MIXED = "Mixed"
 """The name in the id of several families at once (`envs.text.mixed`)."""
 ABOUT = {
@@ -51,7 +55,7 @@ ABOUT = {
 
 
 def load(name: str, options: Mapping[str, Any] | None = None) -> Task:
-    """The family of a name in `NAMES` (or at an import path `package.module:Class`), made with `options`.
+    """The family of a name in `PATHS` (or at an import path `package.module:Class`), made with `options`.
 
     Raises `OptionError` for an option that does not fit, `ValueError` for an unknown family.
     """
@@ -60,9 +64,9 @@ def load(name: str, options: Mapping[str, Any] | None = None) -> Task:
     from envs.paths import is_import_path, resolve
     from envs.text.task import Task
 
-    if name not in NAMES and not is_import_path(name):
-        raise ValueError(f"no family of text tasks '{name}'; {suggest(name, list(NAMES))}")
-    make: Any = resolve(NAMES.get(name, name))
+    if name not in PATHS and not is_import_path(name):
+        raise ValueError(f"no family of text tasks '{name}'; {suggest(name, list(PATHS))}")
+    make: Any = resolve(PATHS.get(name, name))
     check_options(f"task '{name}'", make, dict(options or {}))
     task = make(**(options or {}))
     if not isinstance(task, Task):

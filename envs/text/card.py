@@ -1,6 +1,6 @@
-"""The cards of the families in `docs/text.md`, made from the families themselves.
+"""The cards of the families in `docs/families.md`, made from the families themselves.
 
-python -m envs.text.card docs/text.md        writes them anew, between the page's two markers
+python -m envs.text.card docs/families.md    writes them anew, between the page's two markers
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import numpy as np
 from envs.nearest import suggest
 from envs.options import OptionError, check_options
 from envs.paths import resolve
-from envs.text import NAMES, load
+from envs.text import PATHS, load
 from envs.text.spaces import TextSpace
 from envs.text.split import TEST_SHARE, check_size, check_split, draw, some
 from envs.text.task import Question, Task
@@ -169,6 +169,6 @@ def load_family(id: str, options: Mapping[str, Any], what: str) -> tuple[str, Ta
     `what` is who takes the options, as errors have it. Raises `OptionError` and `ValueError`.
     """
     name = id.removeprefix("text/").removesuffix("-v0")
-    if name in NAMES or ":" in name:
-        check_options(what, resolve(NAMES.get(name, name)), options, also=OWN)
+    if name in PATHS or ":" in name:
+        check_options(what, resolve(PATHS.get(name, name)), options, also=OWN)
     return name, load(name, options), dict(options)

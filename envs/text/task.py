@@ -6,7 +6,7 @@ A completion is what a policy wrote: `<think>steps</think><answer>42</answer>`, 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -74,6 +74,12 @@ class Task(ABC):
     """How often the agent speaks in an episode at most; more than once in a `Dialogue` only."""
     stops: ClassVar[tuple[str, ...]] = ()
     """Where the agent writes one of these, its turn is over."""
+    deadline: ClassVar[float | None] = None
+    """Seconds that a call of its verifier may take before its process is killed, where none are asked for.
+
+    None: 0 (no process of its own) for the families of this suite, which always come to an end, and
+    `envs.text.verifiers.DEADLINE` for a user's own.
+    """
 
     @abstractmethod
     def generate(self, rng: np.random.Generator, level: int) -> Question:
@@ -135,6 +141,13 @@ class Task(ABC):
             {**found.parts, "steps": steps, "proved": proved},
         )
 
+    def verify_many(self, calls: Sequence[tuple[str, Question]]) -> list[Verdict | Exception]:
+        """`verify` for each of several calls: its verdict, or what it raised.
+
+        For a family that is faster at many, as where programs run beside each other.
+        """
+        return each(self.verify, calls)
+
 
 class Dialogue(Task):
     """A family of many turns: the environment answers what the agent says, until the episode is over.
@@ -162,5 +175,24 @@ class Dialogue(Task):
         It knows of `question` only what `understand` can tell; `strategy` is as in `completion`.
         """
 
+    def reply_many(self, calls: Sequence[tuple[Question, Sequence[str]]]) -> list[str | Exception | None]:
+        """`reply` for each of several calls; see `verify_many`."""
+        return each(self.reply, calls)
 
-__all__ = ["DIRECT", "Dialogue", "Question", "Reading", "Task", "Verdict"]
+    def judge_many(self, calls: Sequence[tuple[Question, Sequence[str]]]) -> list[Verdict | Exception]:
+        """`judge` for each of several calls; see `verify_many`."""
+        return each(self.judge, calls)
+
+
+def each(method: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """What a method returns for each of several calls (tuples of arguments), or the `Exception` it raised."""
+    out: list[Any] = []
+    for arguments in calls:
+        try:
+            out.append(method(*arguments))
+        except Exception as error:
+            out.append(error)
+    return out
+
+
+__all__ = ["DIRECT", "Dialogue", "Question", "Reading", "Task", "Verdict", "each"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from envs.options import OptionError
-from envs.text import NAMES
+from envs.text import PATHS
 from envs.text.guard import Fault, Guard
 from envs.text.task import Task, Verdict
 
@@ -19,8 +19,8 @@ class Verifiers:
     """Calls the verifiers of several families: here, or each in a process of its own that may be killed.
 
     `families` has of each name the family and the options that it was made with. With a `deadline` in seconds
-    each is in a process of its own; with 0 all are here. None stands for that: here for the families of this
-    suite, which always come to an end, and a deadline of 5 seconds for a user's own.
+    each is in a process of its own; with 0 all are here. None stands for `Task.deadline` or, where that is
+    None too: here for the families of this suite, which always come to an end, 5 seconds for a user's own.
 
     Raises `OptionError` for a deadline out of range.
     """
@@ -36,12 +36,21 @@ class Verifiers:
     def call(self, name: str, method: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
         """What `verify`, `judge` or `reply` of a family returns for each of `calls`, or a `Fault`."""
         task, options = self.families[name]
-        deadline = (0.0 if name in NAMES else DEADLINE) if self.deadline is None else self.deadline
+        deadline = self._deadline(name)
         if not deadline:
-            return [_call(task, method, arguments) for arguments in calls]
+            found = getattr(task, f"{method}_many")(calls)
+            return [_checked(method, value) for value in found]
         if name not in self._guards:
             self._guards[name] = Guard(name, options, deadline=deadline)
         return self._guards[name].call(method, calls)
+
+    def _deadline(self, name: str) -> float:
+        if self.deadline is not None:
+            return self.deadline
+        own = self.families[name][0].deadline
+        if own is not None:
+            return own
+        return 0.0 if name in PATHS else DEADLINE
 
     def close(self) -> None:
         """End the processes."""
@@ -50,13 +59,12 @@ class Verifiers:
         self._guards.clear()
 
 
-def _call(task: Task, method: str, arguments: tuple[Any, ...]) -> Any:
-    try:
-        found = getattr(task, method)(*arguments)
-        if isinstance(found, Verdict) and not 0.0 <= found.reward <= 1.0:
-            return Fault(f"the reward is {found.reward}, not from 0 to 1")
-    except Exception as error:
-        return Fault(_told(error))
+def _checked(method: str, found: Any) -> Any:
+    """What a method returned, or a `Fault` where it raised, or returned what it may not."""
+    if isinstance(found, Exception):
+        return Fault(_told(found))
+    if isinstance(found, Verdict) and not 0.0 <= found.reward <= 1.0:
+        return Fault(f"the reward is {found.reward}, not from 0 to 1")
     kinds = (str, type(None)) if method == "reply" else Verdict
     return found if isinstance(found, kinds) else Fault(f"{method} gave a {type(found).__name__}")
 

@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 
-from envs.text.sorting import Sorting
 from envs.text.task import Verdict
+from envs.text.words.sorting import Sorting
 
 
 class Unspeakable(Exception):

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from envs.options import OptionError
-from envs.text import countdown, load
+from envs.text import load
 from envs.text.check import check_task, mutate
-from envs.text.countdown import MOST_LINES, ORDERS, Countdown, solution
-from envs.text.expressions import evaluate, literals, parse
+from envs.text.numbers import countdown
+from envs.text.numbers.countdown import MOST_LINES, ORDERS, Countdown, solution
+from envs.text.numbers.expressions import evaluate, literals, parse
 from envs.text.parsing import plain, read, write
 from envs.text.task import DIRECT, Question
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import envs
-from envs.text import calculator, load
-from envs.text.calculator import LARGEST, LEVELS, operations
+from envs.text import load
 from envs.text.check import check_task
-from envs.text.expressions import parse
+from envs.text.dialogues import calculator
+from envs.text.dialogues.calculator import LARGEST, LEVELS, operations
+from envs.text.numbers.expressions import parse
 from envs.text.parsing import write
 from envs.text.split import SPLITS, check_split
 from envs.text.split import draw as deal_one

@@ -9,7 +9,16 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from envs.text.expressions import DEEPEST, LONGEST, ExpressionError, evaluate, literals, parse, value, write
+from envs.text.numbers.expressions import (
+    DEEPEST,
+    LONGEST,
+    ExpressionError,
+    evaluate,
+    literals,
+    parse,
+    value,
+    write,
+)
 
 
 def pythons(text: str) -> Fraction:

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from envs.options import OptionError
-from envs.text import derivations, formulas, knights, load, sudoku, sudoku_kernels
+from envs.text import load
 from envs.text.check import check_task, mutate
+from envs.text.logic import derivations, formulas, knights, sudoku, sudoku_kernels
 from envs.text.parsing import plain, write
 from envs.text.task import Question
 

@@ -12,7 +12,7 @@ import pytest
 from envs.options import OptionError
 from envs.text import card, load
 from envs.text.check import check_task
-from envs.text.columns import bounds, size
+from envs.text.numbers.columns import bounds, size
 from envs.text.parsing import write
 from envs.text.task import DIRECT
 

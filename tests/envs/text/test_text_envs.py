@@ -18,7 +18,7 @@ from gymnasium.utils.env_checker import check_env
 
 import envs
 from envs.options import OptionError
-from envs.text import ABOUT, NAMES, load
+from envs.text import ABOUT, NAMES, PATHS, load
 from envs.text.check import Judge, check_task, mutate, same
 from envs.text.parsing import write
 from envs.text.spaces import TextSpace, understand
@@ -99,7 +99,7 @@ def test_mutants_differ_in_every_way():
 
 
 def test_the_lines_about_families_are_one_for_each():
-    assert set(ABOUT) == {*NAMES, "Mixed"}
+    assert set(ABOUT) == {*PATHS, "Mixed"}
     assert {f"text/{name}-v0" for name in ABOUT} <= set(envs.names())
     for name in NAMES:
         assert ABOUT[name].endswith(load(name).about)  # options may stand before it

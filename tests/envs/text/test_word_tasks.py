@@ -8,11 +8,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from envs.text import letters, load, reversal, sorting
+from envs.text import load
 from envs.text.check import check_task
 from envs.text.lines import right_lines
 from envs.text.parsing import write
-from envs.text.words import KINDS, Size, draw, items_in, orders, words
+from envs.text.words import letters, reversal, sorting
+from envs.text.words.words import KINDS, Size, draw, items_in, orders, words
 
 NAMES = ("Sorting", "Reversal", "LetterCount")
 

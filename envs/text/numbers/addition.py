@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.text.columns import TwoNumbers, add, bounds, pairs, pick
+from envs.text.numbers.columns import TwoNumbers, add, bounds, pairs, pick
 from envs.text.task import Question
 
 

@@ -17,8 +17,8 @@ import re
 
 import numpy as np
 
-from envs.text.columns import NUMBER, bounds, judge_number, size
 from envs.text.lines import right_lines
+from envs.text.numbers.columns import NUMBER, bounds, judge_number, size
 from envs.text.task import Question, Task, Verdict
 
 SIZES = ((3, 1), (4, 1), (3, 2), (4, 2), (5, 2), (6, 2), (4, 3), (6, 3), (8, 3), (12, 3))

@@ -23,7 +23,7 @@ from string import ascii_lowercase
 import numpy as np
 
 from envs.options import OptionError
-from envs.text.columns import judge_number
+from envs.text.numbers.columns import judge_number
 from envs.text.task import Question, Task, Verdict
 
 LEVELS = 12

@@ -35,7 +35,8 @@ from functools import lru_cache
 import numpy as np
 
 from envs.options import OptionError
-from envs.text.countdown_kernels import (
+from envs.text.draws import kernel_rng
+from envs.text.numbers.countdown_kernels import (
     LOWEST_TARGET,
     MOST_NUMBERS,
     OPERATORS,
@@ -43,8 +44,7 @@ from envs.text.countdown_kernels import (
     draw,
     solve,
 )
-from envs.text.draws import kernel_rng
-from envs.text.expressions import ExpressionError, Node, literals, parse, value, write
+from envs.text.numbers.expressions import ExpressionError, Node, literals, parse, value, write
 from envs.text.parsing import write as completed
 from envs.text.task import DIRECT, Question, Task, Verdict
 

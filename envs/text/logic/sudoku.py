@@ -23,8 +23,8 @@ from functools import cache
 import numpy as np
 
 from envs.options import OptionError
-from envs.text import sudoku_kernels as kernels
 from envs.text.draws import kernel_rng
+from envs.text.logic import sudoku_kernels as kernels
 from envs.text.parsing import LONGEST_ANSWER
 from envs.text.task import Question, Task, Verdict
 

@@ -26,10 +26,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.text.columns import judge_number
-from envs.text.expressions import Node, evaluate, parse
-from envs.text.expressions import write as spell
 from envs.text.lines import right_lines
+from envs.text.numbers.columns import judge_number
+from envs.text.numbers.expressions import Node, evaluate, parse
+from envs.text.numbers.expressions import write as spell
 from envs.text.parsing import (
     ANSWER,
     END_ANSWER,
@@ -66,9 +66,9 @@ LEVELS = (Size(2, 2), Size(3, 2), Size(4, 2), Size(4, 3), Size(6, 3))
 class Calculator(Dialogue):
     """Work out an expression, one operation at a time.
 
-    `data` is the tree of the expression (`envs.text.expressions.Node`). The steps are its operations, from
-    the left and the innermost bracket on, calculated or worked out by hand; what the calculator refused is a
-    wrong one. The part `calls` is how often it gave a result.
+    `data` is the tree of the expression (a `Node` of `envs.text.numbers.expressions`). The steps are its
+    operations, from the left and the innermost bracket on, calculated or worked out by hand; what the
+    calculator refused is a wrong one. The part `calls` is how often it gave a result.
     """
 
     title = "Calculator"

@@ -25,7 +25,7 @@ import numpy as np
 
 from envs.text.lines import right_lines
 from envs.text.task import Question, Task, Verdict
-from envs.text.words import Size, compare, draw, kind_of, orders, pool, read_items, spell
+from envs.text.words.words import Size, compare, draw, kind_of, orders, pool, read_items, spell
 
 PROMPT = "sort:"
 LEVELS = (

@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.text.columns import judge_number
 from envs.text.lines import right_lines
+from envs.text.numbers.columns import judge_number
 from envs.text.task import Question, Task, Verdict
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from envs.text.lines import right_lines
 from envs.text.parsing import whole_number
 from envs.text.task import Question, Task, Verdict
-from envs.text.words import words
+from envs.text.words.words import words
 
 
 class Size(NamedTuple):

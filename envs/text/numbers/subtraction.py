@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.text.columns import TwoNumbers, bounds, pairs, pick, subtract
+from envs.text.numbers.columns import TwoNumbers, bounds, pairs, pick, subtract
 from envs.text.task import Question
 
 

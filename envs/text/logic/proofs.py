@@ -6,8 +6,8 @@
     ? q
 
 Letters stand for statements; `~` is not, `&` and, `|` or, `>` implies. The answer is the derivation itself,
-so that it cannot be guessed; every line has its number, a formula, a rule of `envs.text.formulas` and the
-numbers of the lines that it follows from. The last line is the goal:
+so that it cannot be guessed; every line has its number, a formula, a rule of `envs.text.logic.formulas` and
+the numbers of the lines that it follows from. The last line is the goal:
 
     4 p ds 2 3
     5 q mp 1 4
@@ -29,8 +29,8 @@ from math import prod
 
 import numpy as np
 
-from envs.text.derivations import shortest
-from envs.text.formulas import (
+from envs.text.logic.derivations import shortest
+from envs.text.logic.formulas import (
     LETTERS,
     RULES,
     Formula,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from envs.text.formulas import Formula, join, negation, split, universe
+from envs.text.logic.formulas import Formula, join, negation, split, universe
 
 Ways = dict[Formula, list[frozenset[Formula]]]
 """For each formula, what it could follow from."""

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.text.columns import TwoNumbers, add, bounds, times
+from envs.text.numbers.columns import TwoNumbers, add, bounds, times
 from envs.text.task import Question
 
 SIZES = ((1, 1), (2, 1), (3, 1), (2, 2), (4, 1), (3, 2), (3, 3), (4, 3), (4, 4), (5, 5))

@@ -1,0 +1,1 @@
+"""Logic: what follows, and what must be so."""

@@ -1,0 +1,1 @@
+"""Numbers: arithmetic by hand, and reaching a number."""
