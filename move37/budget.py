@@ -1,4 +1,4 @@
-"""When a run has had enough: its budget of env steps and seconds, and the return that it is after."""
+"""When a run has had enough: its budget of env steps, tokens and seconds, and the return that it is after."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ def spent(budget: Budget, tally: Tally, seconds: float, success: float = math.na
     """
     if budget.env_steps is not None and tally.env_steps >= budget.env_steps:
         return "env_steps"
+    if budget.tokens is not None and tally.tokens >= budget.tokens:
+        return "tokens"
     if budget.seconds is not None and seconds >= budget.seconds:
         return "seconds"
     if budget.target_success is not None and success >= budget.target_success:
@@ -26,9 +28,11 @@ def spent(budget: Budget, tally: Tally, seconds: float, success: float = math.na
 
 
 def share_spent(budget: Budget, tally: Tally, seconds: float) -> float:
-    """Share of the budget in [0, 1]: by env steps where they are limited, else by seconds."""
+    """Share of the budget in [0, 1]: by env steps where they are limited, else by tokens, else by seconds."""
     if budget.env_steps is not None:
         return min(tally.env_steps / budget.env_steps, 1.0)
+    if budget.tokens is not None:
+        return min(tally.tokens / budget.tokens, 1.0)
     return min(seconds / budget.seconds, 1.0) if budget.seconds is not None else 0.0
 
 
@@ -37,6 +41,9 @@ def nothing_left(budget: Budget, tally: Tally, seconds: float, reason: str) -> s
     if reason == "env_steps":
         done = f"{tally.env_steps:,} of {budget.env_steps:,} env steps"
         more = f"larger budget, as in budget.env_steps={2 * tally.env_steps}"
+    elif reason == "tokens":
+        done = f"{tally.tokens:,} of {budget.tokens:,} tokens"
+        more = f"larger budget, as in budget.tokens={2 * tally.tokens}"
     elif reason == "seconds":
         done = f"{clock(seconds)} of {clock(budget.seconds)}"
         more = f"larger budget, as in budget.seconds={2 * max(round(seconds), 1)}"

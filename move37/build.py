@@ -60,6 +60,9 @@ def build(config: Config, origin: Origin) -> Parts:
     with told(origin, "agent"):
         spaces = env.single_observation_space, env.single_action_space
         learner = kind(*spaces, seed=config.seed, device=device, **with_inner(config.agent.options))
+    if config.budget.tokens is not None and not hasattr(learner, "tokens"):
+        said = f"counts what a language model writes, and agent '{config.agent.kind}' writes nothing"
+        raise UserError(f"{origin.place('budget', said, 'tokens')} {said}: limit env_steps or seconds")
     with told(origin, "env"):
         _check_seats(learner, env, config)
     with told(origin, "reward"):

@@ -108,6 +108,8 @@ class Budget(Section):
     """When to stop: at whichever is reached first."""
 
     env_steps: Count | None = None
+    tokens: Count | None = None
+    """What the learner writes or imitates, of learners that count tokens (language models)."""
     seconds: Seconds | None = None
     """Seconds of collecting, learning, evaluating and saving, over all resumes."""
     target_return: float | None = None

@@ -185,6 +185,8 @@ def steps(progress: Progress) -> str:
     budget, done = progress.info.get("budget", {}), short(progress.record.get("env_steps", 0))
     if budget.get("env_steps"):
         return f"{done} of {short(budget['env_steps'])} steps"
+    if budget.get("tokens"):
+        return f"{done} steps, {short(progress.record.get('tokens', 0))} of {short(budget['tokens'])} tokens"
     if budget.get("seconds"):
         return f"{done} steps, {clock(progress.spent)} of {clock(budget['seconds'])}"
     return f"{done} steps"

@@ -135,6 +135,8 @@ class Progress:
         budget, shares = self.info.get("budget", {}), []
         if budget.get("env_steps"):
             shares.append(self.record.get("env_steps", self.begin[1]) / budget["env_steps"])
+        if budget.get("tokens"):
+            shares.append(self.record.get("tokens", 0) / budget["tokens"])
         if budget.get("seconds"):
             shares.append(self.spent / budget["seconds"])
         return min(max(shares), 1.0) if shares else None

@@ -23,7 +23,7 @@ class Tally:
     """
 
     def __init__(self) -> None:
-        self.env_steps, self.updates, self.episodes = 0, 0, 0
+        self.env_steps, self.updates, self.episodes, self.tokens = 0, 0, 0, 0
         self.returns: deque[float] = deque(maxlen=WINDOW)
         self.lengths: deque[float] = deque(maxlen=WINDOW)
         self.sums: dict[str, tuple[float, int]] = {}
@@ -39,6 +39,7 @@ class Tally:
             ended = {name: column[judged] for name, column in ended.items()}
         self.returns.extend(map(float, ended["return"]))
         self.lengths.extend(map(float, ended["length"]))
+        self.tokens = int(metrics.get("tokens", self.tokens))
         for name, value in metrics.items():
             total, count = self.sums.get(name, (0.0, 0))
             if isinstance(value, int):
@@ -73,6 +74,7 @@ class Tally:
             "env_steps": self.env_steps,
             "updates": self.updates,
             "episodes": self.episodes,
+            "tokens": self.tokens,
             "returns": list(self.returns),
             "lengths": list(self.lengths),
             "sums": {name: list(pair) for name, pair in self.sums.items()},
@@ -81,7 +83,7 @@ class Tally:
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what `get_state` gave."""
         self.env_steps, self.updates = int(state["env_steps"]), int(state["updates"])
-        self.episodes = int(state["episodes"])
+        self.episodes, self.tokens = int(state["episodes"]), int(state.get("tokens", 0))
         self.returns.extend(state["returns"])
         self.lengths.extend(state["lengths"])
         self.sums = {name: (total, count) for name, (total, count) in state["sums"].items()}

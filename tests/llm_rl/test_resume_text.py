@@ -9,6 +9,7 @@ import pytest
 
 import move37
 from move37.checkpoint import CheckpointFolder
+from move37.errors import UserError
 from tests.move37.runs import plain
 from tests.move37.test_resume import same
 
@@ -44,6 +45,7 @@ GRPO = COMMON | {
     "budget": {"env_steps": 56 * 5},
     "checkpoint": {"every": 100},
 }
+TOKENS = GRPO | {"budget": {"tokens": 400}}
 CASES = {
     "sft": (SFT, "agents.imitation:apply_gradients", 2 * 4 + 1),
     "grpo": (GRPO, "llm_rl.generate:Generator.__call__", 14 * 3 + 4),
@@ -120,3 +122,23 @@ def test_a_run_begins_with_the_weights_of_another_and_goes_on_with_its_own(kille
     on = ["init=nowhere", "budget.env_steps=112", "agent.lr=1e-2"]
     after = move37.resume(run.path, trust=True, overrides=on).agent.weights()
     assert any((after[name] != array).any() for name, array in before.items())
+
+
+def test_a_budget_of_tokens_is_what_the_model_wrote(tmp_path):
+    run = move37.train(TOKENS, out=tmp_path / "run")
+    counts = [record["tokens"] for record in run.metrics()]
+    assert counts[-1] >= 400 > counts[-2]
+    shorter = move37.train(TOKENS | {"budget": {"tokens": 150}}, out=tmp_path / "gone_on")
+    assert len(shorter.metrics()) < len(counts)
+    run = move37.resume(shorter.path, trust=True, overrides=["budget.tokens=400"])
+    assert [record["tokens"] for record in run.metrics()] == counts
+
+
+def test_a_budget_of_tokens_needs_a_learner_that_writes(tmp_path):
+    config = {
+        "env": {"id": "CartPole-v1", "n": 2},
+        "agent": {"kind": "ppo"},
+        "budget": {"tokens": 400},
+    }
+    with pytest.raises(UserError, match=r"config: budget\.tokens counts what .*'ppo' writes nothing"):
+        move37.train(config, out=tmp_path / "run")

@@ -155,7 +155,7 @@ def test_what_does_not_fit_is_told_with_its_key(tmp_path, change, said):
         (
             "env_steps: 10_000_000",
             "",
-            "budget: needs at least one of env_steps, seconds, target_return, target_success",
+            "budget: needs at least one of env_steps, tokens, seconds, target_return, target_success",
         ),
         ("budget: {env_steps: 10_000_000}", "", "budget: is missing"),
         (
