@@ -14,10 +14,20 @@ count, and say who is of one kind. Its 9×9 sudokus have fewer blanks where so m
 anew. Numbers in its arithmetic may be shorter than told, and with brackets begin with a minus; ours are as
 told, and with brackets every result on the way is from 0 to 999,999. Its verifiers compare with one known
 answer, but for countdown's; ours look for the answer in its tags, then check the rules.
+
+Of the puzzles: graphs of 10 vertices have 21 edges here, and 4 or 5 there, where the answer comes as
+metadata. Its shortest paths are in grids of 5×5 to 8×8 fields that may have no way through; beside them are
+our mazes of 5×5 and 7×7 fields, and our graphs of 20 vertices and 44 edges with lengths. Its mazes ask for
+the number of moves only. Its towers begin and end as towers, and may have a fourth peg. Its sequences have
+rules of its own, and its equations one unknown in 2 to 4 terms. Its `advanced_geometry` asks for coordinates,
+its `simple_geometry` what angles of a polygon leave of (n − 2) · 180; ours follow in a figure. Its ARC grids
+come from 400 generators without a check that one rule fits, ours are searched for that; those of its `arc_1d`
+are single rows.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -71,6 +81,20 @@ CONTESTS = {
         1.0,
         peer_options={**TWO_DIGITS, **BRACKETS, "max_terms": 5},
     ),
+    "graph colouring, 10 vertices": Contest("Coloring", (4,), "graph_color", 1.0),
+    "mazes of 5×5 and 7×7 fields": Contest("Maze", (1, 2), "shortest_path", 1.0),
+    "shortest paths, 20 vertices": Contest("ShortestPath", (7,), "shortest_path", 1.0),
+    "mazes of 9×9 and 11×11 fields": Contest(
+        "Maze", (3, 4), "maze", 1.0, peer_options={"min_grid_size": 9, "max_grid_size": 11}
+    ),
+    "towers of Hanoi, 3 to 7 discs": Contest("Hanoi", (1, 2, 3, 4, 5), "tower_of_hanoi", 1.0),
+    "number sequences": Contest("Sequences", (1, 2, 3, 4, 5, 6, 7), "number_sequence", 1.0),
+    "equations in one unknown": Contest("Equations", (1, 2), "simple_equations", 1.0),
+    "angles at lines": Contest("Geometry", (1, 2, 3, 4, 5, 6, 7, 8), "advanced_geometry", 1.0),
+    "angles at lines, one step": Contest("Geometry", (1,), "simple_geometry", 1.0),
+    "ARC grids, one step": Contest("Arc", (1, 2), "rearc", 1.0),
+    "ARC grids, one to three steps": Contest("Arc", (1, 2, 3, 4, 5, 6, 7), "rearc", 1.0),
+    "ARC grids 3×3, against rows": Contest("Arc", (1,), "arc_1d", 1.0),
 }
 
 
@@ -105,8 +129,9 @@ def reasoning_gym(contest: Contest) -> Turn:
 
     def turn() -> int:
         entry = problems[next(numbers)]
-        if problems.score_answer(entry["answer"], entry) < 1.0:
-            raise RuntimeError(f"{contest.peer}: {entry['answer']!r} is not right for {entry['question']!r}")
+        answer = entry["answer"] or json.dumps(entry["metadata"]["possible_answer"])
+        if problems.score_answer(answer, entry) < 1.0:
+            raise RuntimeError(f"{contest.peer}: {answer!r} is not right for {entry['question']!r}")
         return 1
 
     return turn

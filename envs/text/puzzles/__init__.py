@@ -1,0 +1,1 @@
+"""Families of puzzles: graphs, mazes, towers and crossings."""
