@@ -140,7 +140,8 @@ def plain_verdict(verdict: Verdict) -> dict[str, Any]:
 
 def _is_end(episode: Episode, reply: Any) -> bool:
     """Whether there is something to judge: nothing was replied, or the turns are used up."""
-    late = len(episode.said) >= episode.entry.task.turns
+    task = episode.entry.task
+    late = not isinstance(task, Dialogue) or len(episode.said) >= task.limit(episode.question)
     return reply is None or (late and not isinstance(reply, Fault))
 
 

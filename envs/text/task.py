@@ -152,8 +152,9 @@ class Task(ABC):
 class Dialogue(Task):
     """A family of many turns: the environment answers what the agent says, until the episode is over.
 
-    What it answers is context: the agent did not write it, and nobody learns to write it. After `turns` the
-    episode is truncated. A turn is over where a tool is called, unless the family has other `stops`.
+    What it answers is context: the agent did not write it, and nobody learns to write it. After `turns` (or
+    the `limit` of a question) the episode is truncated. A turn is over where a tool is called, unless the
+    family has other `stops`.
     """
 
     stops: ClassVar[tuple[str, ...]] = (END_TOOL,)
@@ -174,6 +175,10 @@ class Dialogue(Task):
 
         It knows of `question` only what `understand` can tell; `strategy` is as in `completion`.
         """
+
+    def limit(self, question: Question) -> int:
+        """How often the agent may speak about a question: `turns`, or fewer where the prompt tells so."""
+        return self.turns
 
     def reply_many(self, calls: Sequence[tuple[Question, Sequence[str]]]) -> list[str | Exception | None]:
         """`reply` for each of several calls; see `verify_many`."""

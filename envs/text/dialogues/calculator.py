@@ -26,22 +26,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from envs.text.dialogues.spoken import answered, tool_call
 from envs.text.lines import right_lines
 from envs.text.numbers.columns import judge_number
 from envs.text.numbers.expressions import Node, evaluate, parse
 from envs.text.numbers.expressions import write as spell
-from envs.text.parsing import (
-    ANSWER,
-    END_ANSWER,
-    END_RESULT,
-    END_THINK,
-    END_TOOL,
-    RESULT,
-    TOOL,
-    plain,
-    read,
-    write,
-)
+from envs.text.parsing import END_RESULT, END_TOOL, RESULT, TOOL, plain, read, write
 from envs.text.task import DIRECT, Dialogue, Question, Verdict
 
 PROMPT = "calc:"
@@ -124,7 +114,7 @@ class Calculator(Dialogue):
 
     def reply(self, question: Question, said: Sequence[str]) -> str | None:
         """The calculator's result; `error` where it was not asked for one."""
-        if _answered(said[-1]):
+        if answered(said[-1]):
             return None
         result = _calculate(_call(said[-1]))
         return f"{RESULT}{ERROR if result is None else result}{END_RESULT}"
@@ -133,7 +123,7 @@ class Calculator(Dialogue):
         steps, calls = [], 0
         for each in said:
             steps += [thought] if (thought := read(each).steps) else []
-            if _answered(each):
+            if answered(each):
                 break
             call = _call(each)
             result = _calculate(call)
@@ -219,21 +209,9 @@ def _lines(tree: Node) -> list[str]:
     return [f"{a}{op}{b}={value}" for a, op, b, value in operations(tree)]
 
 
-def _spoken(completion: str) -> str:
-    """What is said aloud: all that stands after the thought."""
-    return completion.rpartition(END_THINK)[2]
-
-
-def _answered(completion: str) -> bool:
-    """Whether this ends the episode: there is an answer, or more than one."""
-    return END_ANSWER in _spoken(completion).partition(ANSWER)[2]
-
-
 def _call(completion: str) -> str:
     """What the calculator is asked, if there is one call; else nothing."""
-    calls = [text.partition(END_TOOL) for text in _spoken(completion).split(TOOL)[1:]]
-    whole = [text for text, end, _ in calls if end]
-    return plain(whole[0])[:LONGEST_CALL] if len(whole) == 1 else ""
+    return plain(tool_call(completion) or "")[:LONGEST_CALL]
 
 
 def _calculate(call: str) -> int | None:
