@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from agents.options import Precision
 from agents.precision import DTYPES, one_dnn_takes
 from llm_rl.kernels import add_and_norm, attend
+from llm_rl.lora import merged
 from llm_rl.model import Block, LanguageModel
 from llm_rl.packing import padded
 
@@ -52,6 +53,7 @@ class Decoder(ABC):
 
 def make_decoder(model: LanguageModel, *, device: str = "cpu", precision: Precision = "fp32") -> Decoder:
     """The decoder for a device. In bf16 only the products are, all but the last."""
+    model = merged(model)
     if torch.device(device).type == "cpu":
         return PackedDecoder(model, DTYPES[precision])
     return TorchDecoder(model, torch.device(device), DTYPES[precision])

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from agents.options import OptionError, read
+from llm_rl.lora import merged
 from llm_rl.model import LanguageModel, Llama3Scaling, ModelOptions, frequencies
 from llm_rl.tokenizer import CONFIG as TOKENIZER_CONFIG
 from llm_rl.tokenizer import FILE as TOKENIZER
@@ -51,11 +52,11 @@ REFUSED = {
 
 
 def save_folder(folder: Path | str, model: LanguageModel, tokenizer: Tokenizer) -> None:
-    """Write a folder, whole or not at all; one of ours that is there is replaced.
+    """Write a folder, whole or not at all; one of ours that is there is replaced. Adapters are merged.
 
     Raises `ValueError` where `folder` holds other files, and for a model that no family of `CLASSES` has.
     """
-    folder = Path(folder)
+    folder, model = Path(folder), merged(model)
     others = {path.name for path in folder.iterdir()} - WRITTEN if folder.exists() else set()
     if others:
         raise ValueError(f"{folder}: holds other files ({min(others)}); nothing is saved over them")

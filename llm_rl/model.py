@@ -26,6 +26,8 @@ from llm_rl.sampling import Sampling, restricted
 AT_ONCE = 2**24
 """Logits that are held at a time: beyond, they are computed in chunks, and once more for the gradients."""
 
+ONCE_MORE: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}  # nothing is drawn
+
 
 class Llama3Scaling(Options):
     """How Llama 3.1 stretches rotary positions: slow angles by `factor`, fast ones not, others in part."""
@@ -89,9 +91,14 @@ def sized(size: str, vocab: int, **changes: Any) -> ModelOptions:
 class LanguageModel(nn.Module):
     """Reads packed sequences; scores tokens. Its first weights are drawn from `seed`.
 
+    With `recompute` the layers' activations are not kept for the gradients, but computed once more (Chen et
+    al., 2016, 1604.06174, with a segment a layer): of each token one row a layer is kept.
+
     Parameters are float32. Under `torch.autocast` the products are in bfloat16; the stream between layers,
     the norms and the last layer stay in float32. Raises `OptionError` for heads that do not fit together.
     """
+
+    recompute = False
 
     def __init__(self, options: ModelOptions, *, seed: int = 0) -> None:
         super().__init__()
@@ -117,8 +124,9 @@ class LanguageModel(nn.Module):
     def forward(self, batch: Packed) -> torch.Tensor:
         """What the last layer reads of every token: float32 `[N, width]`."""
         x, turns = self.embed(batch.tokens), self.turns(batch.positions)
+        again = self.recompute and torch.is_grad_enabled()
         for block in self.blocks:
-            x = block(x, turns, batch)
+            x = checkpoint(block, x, turns, batch, **ONCE_MORE) if again else block(x, turns, batch)
         return self.norm(x)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -138,7 +146,7 @@ class LanguageModel(nn.Module):
         if len(targets) <= chunk:
             return self._score(hidden, targets, sampling)
         pieces = [
-            checkpoint(self._score, h, t, sampling, use_reentrant=False)
+            checkpoint(self._score, h, t, sampling, **ONCE_MORE)
             for h, t in zip(hidden.split(chunk), targets.split(chunk))
         ]
         return torch.cat([p[0] for p in pieces]), torch.cat([p[1] for p in pieces])

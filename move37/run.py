@@ -212,17 +212,29 @@ class Run:
         finally:
             env.close()
 
-    def export(self, folder: str | Path, checkpoint: str = "last") -> None:
-        """Write a language model as a folder in the Hugging Face layout (`UserError` where it is none)."""
+    def export(self, folder: str | Path, checkpoint: str = "last", adapters: bool = False) -> None:
+        """Write a language model as a folder in the Hugging Face layout, or its `adapters` for `peft`.
+
+        Raises `UserError` where the agent is no language model, or has no adapters.
+        """
         from llm_rl.folder import save_folder
+        from llm_rl.lora import save_adapters
         from llm_rl.policy import LanguagePolicy
 
         agent = self.agent_at(checkpoint)
         if not isinstance(agent, LanguagePolicy):
             raise UserError(f"{self.path}: its agent is no language model, but {type(agent).__name__}")
+        lora = agent.choice.adapters() if adapters else None
+        if adapters and lora is None:
+            raise UserError(
+                f"{self.path}: its agent learned without adapters (model.lora): leave --adapters out"
+            )
         with told_of_disk(Path(folder)):
             try:
-                save_folder(folder, agent.network, agent.tokenizer)
+                if lora is None:
+                    save_folder(folder, agent.network, agent.tokenizer)
+                else:
+                    save_adapters(folder, agent.network, lora, str(agent.choice.folder))
             except ValueError as error:
                 raise UserError(str(error)) from None
 

@@ -1,0 +1,1 @@
+"""Tasks of other suites as families of this one."""
