@@ -11,6 +11,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 Array = np.ndarray
 State = dict[str, Any]
 """A saved environment: nested dicts and lists of arrays, numbers, strings and None; never objects."""
+FORFEIT = -1
+"""As an action where there are several seats: the mover gives the game up, and loses it."""
 
 
 class BatchEnv(VectorEnv):
@@ -32,7 +34,8 @@ class BatchEnv(VectorEnv):
       stepped with action 0 (text: ""), and what comes of it is thrown away.
     * With `seats > 1` the obs is a dict that holds `to_play` (int `[n]`, the seat to move); `rewards` are
       the mover's and `info["seat_rewards"]`, float32 `[n, seats]`, has everyone's. `step` then takes
-      `where`, a bool `[n]`: slots outside it stay as they are, with reward 0 and no end.
+      `where`, a bool `[n]`: slots outside it stay as they are, with reward 0 and no end. The action
+      `FORFEIT` gives a game up: it ends, the mover has lost it.
     """
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012

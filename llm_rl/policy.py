@@ -13,13 +13,18 @@ from gymnasium import spaces
 from pydantic import Field
 
 from agents.networks import from_arrays, to_arrays
-from agents.options import Count, OptionError, Options, Positive, Precision, checked, read
+from agents.options import Count, OptionError, Options, Positive, Precision, checked, read, switched
+from envs.base import FORFEIT
+from envs.board.wording import Wording
+from envs.text.parsing import END_ANSWER
 from envs.text.spaces import TextSpace
 from envs.text.task import Task
+from llm_rl.boards import alone, in_words
 from llm_rl.folder import load_folder
 from llm_rl.generate import Generation, Generator
+from llm_rl.lora import LoraOptions, attach, check_base
 from llm_rl.model import LanguageModel, sized
-from llm_rl.packing import pack
+from llm_rl.packing import Packed, pack
 from llm_rl.sampling import Sampling
 from llm_rl.sequences import Scores, Sequences, whole_episodes
 from llm_rl.tokenizer import CharTokenizer, Tokenizer
@@ -39,11 +44,25 @@ class ModelChoice(Options):
     context: Count = 512
     """Tokens of a whole episode at most, of a fresh model."""
     folder: str | None = None
+    lora: bool | dict[str, Any] = False
+    """Learn by adapters beside a folder's model, which stays as it is: see `llm_rl.lora.LoraOptions`."""
+    checkpoint: bool = False
+    """Compute activations once more for the gradients, to hold fewer of them."""
 
     @property
     def own(self) -> dict[str, Any]:
-        """What it chose: the size and the context of a fresh model, or the folder."""
-        return self.model_dump(include={"size", "context"} if self.folder is None else {"folder"})
+        """What it chose: the size and the context of a fresh model, or the folder and its adapters."""
+        if self.folder is None:
+            return self.model_dump(include={"size", "context"})
+        return self.model_dump(include={"folder"} if self.lora is False else {"folder", "lora"})
+
+    def adapters(self) -> LoraOptions | None:
+        """How it learns by adapters, if it does (`OptionError` for what does not fit)."""
+        options = switched(LoraOptions, self.lora, "model.lora")
+        if options is not None and self.folder is None:
+            said = "learns beside a model that is there: name its folder, model.folder"
+            raise OptionError("model.lora", f"model.lora {said}")
+        return options
 
 
 class LanguagePolicy(Agent):
@@ -59,10 +78,13 @@ class LanguagePolicy(Agent):
     With `explore=False` it writes the likeliest token each time. In tasks of many turns its memory is
     `tokens` (int32 `[n, context]`), all that was read and written so far, and their `count`.
 
-    Raises `ValueError` for spaces of no text task, and for a model that lacks the task's characters or has no
-    room for the problems of any level; `OptionError` for options out of range, and those of a fresh model
-    beside a `folder`; and in `act` `ValueError` for a prompt that leaves no room in the context. A dialogue
-    that has filled the context gets no more words: what is said there is empty, and `cut`.
+    On a board (see `envs.board.wording`) each position is a prompt for itself, and the answer in what it
+    writes is the action: `FORFEIT` where that is no legal move; `forfeit` (objects `[n]`) says why.
+
+    Raises `ValueError` for spaces of no text task and no game with a wording, and for a model that lacks the
+    characters or has no room for the problems of any level; `OptionError` for options out of range, and those
+    of a fresh model beside a `folder`; and in `act` `ValueError` for a prompt that leaves no room in the
+    context. A dialogue that has filled the context gets no more words: what it says is empty, and `cut`.
     """
 
     @checked
@@ -80,30 +102,37 @@ class LanguagePolicy(Agent):
         top_p: Positive = 1.0,
         precision: Precision = "fp32",
     ) -> None:
-        if not isinstance(observation_space, TextSpace) or not isinstance(action_space, TextSpace):
-            raise ValueError(f"a language model reads and writes text, not {observation_space}")
+        if isinstance(observation_space, TextSpace) and isinstance(action_space, TextSpace):
+            self.wording, stops, turns = None, action_space.stops, action_space.turns
+            alphabet = observation_space.alphabet + action_space.alphabet
+        else:
+            self.wording, stops, turns = in_words(observation_space, action_space), (END_ANSWER,), 1
+            alphabet = self.wording.alphabet
         self.choice = read(ModelChoice, model or {}, "model")
         self.precision, self.device = precision, device
         told = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "max_new": max_new}
-        self.sampling = read(Sampling, {**told, "stop": action_space.stops})
-        self.several_turns = action_space.turns > 1
-        self.network, self.tokenizer = self._open(observation_space.alphabet + action_space.alphabet, seed)
+        self.sampling = read(Sampling, {**told, "stop": stops})
+        self.several_turns = turns > 1
+        self.network, self.tokenizer = self._open(alphabet, seed)
         self._check_room(observation_space)
-        self.network.to(device).eval()
+        self.network.to(device).eval().recompute = self.choice.checkpoint
         self.generator = Generator(self.network, self.tokenizer, device=device, precision=precision)
 
     def _open(self, alphabet: str, seed: int) -> tuple[LanguageModel, Tokenizer]:
+        lora = self.choice.adapters()
         if self.choice.folder is not None:
-            for name in sorted(self.choice.model_fields_set - {"folder"}):
+            for name in sorted(self.choice.model_fields_set & {"size", "context"}):
                 said = "is of a fresh model, and model.folder names one that is there: leave one of them out"
                 raise OptionError(f"model.{name}", f"model.{name} {said}")
             model, tokenizer = load_folder(self.choice.folder)
             tokenizer.require(alphabet, "the task")
+            if lora is not None:
+                attach(model, lora, seed=seed, halve=self.precision == "bf16")
             return model, tokenizer
         made = CharTokenizer(alphabet + PRINTABLE)
         return LanguageModel(sized(self.choice.size, made.size, context=self.choice.context), seed=seed), made
 
-    def _check_room(self, space: TextSpace) -> None:
+    def _check_room(self, space: spaces.Space) -> None:
         """Raise `OptionError` where `max_new` alone fills the context, `ValueError` where problems do.
 
         A space tells its families, not their levels: so those are refused of which no level fits.
@@ -112,6 +141,13 @@ class LanguagePolicy(Agent):
         if most >= context:
             said = f"must be below the model's context ({context} tokens), which holds the prompt too"
             raise OptionError("max_new", f"max_new ({most}) {said}")
+        if self.wording is not None:
+            count = len(self._read([self.wording.empty], np.ones(1, bool))[0])
+            if count >= context:
+                said = f"positions of {self.wording.title} have {count} tokens"
+                raise ValueError(f"{said}: a model's context of {context} tokens leaves no room to answer")
+            return
+        assert isinstance(space, TextSpace)
         for name, task in space.tasks().items():
             longest: dict[int, int] = {}
             for level in range(1, task.levels + 1):
@@ -136,6 +172,9 @@ class LanguagePolicy(Agent):
     def act(
         self, obs: Any, *, rng: np.ndarray, first: np.ndarray, memory: Memory = None, explore: bool = True
     ) -> Decision:
+        sampling = self.sampling if explore else self.sampling.model_copy(update={"greedy": True})
+        if self.wording is not None:
+            return self._move(self.wording, obs, rng, sampling)
         new = self._read(obs, first)
         before = [new[i][:0] for i in range(len(new))]
         if memory is not None:
@@ -145,7 +184,6 @@ class LanguagePolicy(Agent):
         full = [not first[i] and len(before[i]) + len(new[i]) >= room for i in range(len(new))]
         new = [row[:0] if over else row for row, over in zip(new, full)]
         contexts = [np.concatenate(pair) for pair in zip(before, new)]
-        sampling = self.sampling if explore else self.sampling.model_copy(update={"greedy": True})
         made = self._complete(contexts, np.flatnonzero(~np.array(full, bool)), rng, sampling)
         said = self.tokenizer.decode_batch(made.tokens, made.lengths)
         written = [row[:length] for row, length in zip(made.tokens, made.lengths)]
@@ -155,6 +193,14 @@ class LanguagePolicy(Agent):
             tokens, count = _padded(spoken, self.network.options.context)
             kept = {"tokens": tokens, "count": count}
         return Decision(tuple(said), kept, _fields(new, made))
+
+    def _move(self, wording: Wording, obs: Any, rng: np.ndarray, sampling: Sampling) -> Decision:
+        """A move in each position, or why there is none."""
+        new = self._read(wording.positions(obs), np.ones(len(rng), bool))
+        made = self.generator(new, rng, sampling)
+        said = self.tokenizer.decode_batch(made.tokens, made.lengths)
+        actions, why = wording.read(said, obs["action_mask"])
+        return Decision(actions, fields=_fields(new, made) | {"forfeit": why})
 
     def _complete(
         self, contexts: list[np.ndarray], rows: np.ndarray, rng: np.ndarray, sampling: Sampling
@@ -196,12 +242,8 @@ class LanguagePolicy(Agent):
             return whole_episodes(rollout)
         time, slot = np.nonzero(rollout.valid)
         heard = self._read(rollout.obs[time, slot].tolist(), rollout.first[time, slot])
-        said = self._write(rollout.actions[time, slot].tolist())
-        tokens, count = _padded([np.concatenate(pair) for pair in zip(heard, said)])
-        place, begin = np.arange(tokens.shape[1]), np.array([len(h) for h in heard])[:, None]
-        mask = (place >= begin) & (place < count[:, None])
-        fields = {"tokens": tokens, "token_mask": mask, "token_count": count}
-        fields["log_prob"] = np.zeros(mask.shape, np.float32)
+        fields = _told(heard, self._write(rollout.actions[time, slot].tolist()))
+        fields["log_prob"] = np.zeros(fields["tokens"].shape, np.float32)
         laid = {name: _lay(rollout.shape, (time, slot), rows) for name, rows in fields.items()}
         return whole_episodes(replace(rollout, fields=laid))
 
@@ -218,7 +260,7 @@ class LanguagePolicy(Agent):
         The distribution is the one that is sampled from: its temperature and its limits are the same here. A
         group's prompt is read once.
         """
-        batch = pack(part.tokens, part.lengths, part.mask, part.group).to(self.device)
+        batch = self._pack(part.tokens, part.lengths, part.mask, part.group)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16"):
             hidden = self.network(batch)[batch.predictors]
             return Scores(*self.network.score(hidden, batch.targets, self.sampling), hidden)
@@ -229,7 +271,9 @@ class LanguagePolicy(Agent):
         return self.network.options.width
 
     def examples(self, rollout: Rollout) -> dict[str, np.ndarray]:
-        """What imitation learns from: whole episodes, rows first."""
+        """What imitation learns from: whole episodes, rows first; on a board, moves."""
+        if self.wording is not None:
+            return self._moves(self.wording, rollout)
         found = self.sequences(rollout)
         return {
             "tokens": found.tokens,
@@ -240,9 +284,33 @@ class LanguagePolicy(Agent):
 
     def log_likelihood(self, examples: Mapping[str, np.ndarray]) -> torch.Tensor:
         """Of each token that was said, given all before it: `[K]`, at temperature 1."""
-        batch = pack(examples["tokens"], examples["lengths"], examples["mask"]).to(self.device)
+        batch = self._pack(examples["tokens"], examples["lengths"], examples["mask"])
         with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16"):
             return self.network.log_probs(batch)[0]
+
+    def _moves(self, wording: Wording, rollout: Rollout) -> dict[str, np.ndarray]:
+        """The moves of a rollout, whoever made them, rows first; giving up is none."""
+        at = np.nonzero(rollout.valid & (rollout.actions != FORFEIT))
+        if "tokens" in rollout.fields:
+            found = {name: array[at] for name, array in rollout.fields.items()}
+        else:
+            positions = wording.positions({name: array[at] for name, array in rollout.obs.items()})
+            heard = self._read(positions, np.ones(len(positions), bool))
+            found = _told(heard, self._write(wording.moves(rollout.actions[at])))
+        return {
+            "tokens": found["tokens"],
+            "lengths": found["token_count"].astype(np.int64),
+            "mask": found["token_mask"],
+            "episode": rollout.episode[at],
+        }
+
+    def _pack(
+        self, tokens: np.ndarray, lengths: np.ndarray, mask: np.ndarray, group: np.ndarray | None = None
+    ) -> Packed:
+        """Episodes as the network reads them: on a board, each decision alone."""
+        if self.wording is not None:
+            tokens, lengths, mask, group = alone(tokens, lengths, mask)
+        return pack(tokens, lengths, mask, group).to(self.device)
 
     def refresh(self) -> None:
         """The network has learned: write as it does now."""
@@ -254,6 +322,7 @@ class LanguagePolicy(Agent):
         return to_arrays(self.network)
 
     def load_weights(self, weights: Mapping[str, np.ndarray]) -> None:
+        check_base(self.network, weights, self.choice.folder)
         from_arrays(self.network, weights)
         self.refresh()
 
@@ -282,6 +351,14 @@ def _fields(new: Sequence[np.ndarray], made: Generation) -> dict[str, np.ndarray
         "token_count": count.astype(np.int32),
         "cut": ~made.ended,
     }
+
+
+def _told(heard: Sequence[np.ndarray], said: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """The same of tokens that another was told, and said, but for their log-probabilities."""
+    tokens, count = _padded([np.concatenate(pair) for pair in zip(heard, said)])
+    place, begin = np.arange(tokens.shape[1]), np.array([len(row) for row in heard])[:, None]
+    mask = (place >= begin) & (place < count[:, None])
+    return {"tokens": tokens, "token_mask": mask, "token_count": count}
 
 
 def _padded(rows: Sequence[np.ndarray], width: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from envs.rng import from_seeds
 from move37.errors import UserError
 from move37.terminal import Prompt
 from rollouts.agent import Agent
-from search.thoughts import Thought, ask, think
+from search.thoughts import GivesUp, Thought, ask, think
 
 T = TypeVar("T")
 
@@ -80,10 +80,12 @@ class Duel:
         self.actions.append(action)
 
     def answer(self) -> str:
-        """Let the opponent move; returns its move as text (`UserError` for one that is not legal)."""
-        action = ask(self.opponent, self.game, self.state, self.rng).best
+        """Let the opponent move; returns its move as text (`UserError` where there is no legal one)."""
         try:
+            action = ask(self.opponent, self.game, self.state, self.rng).best
             self.play(action)
+        except GivesUp as error:
+            raise UserError(f"{self.name} gives up ({error}): you won after {self.plies}") from None
         except ValueError as error:
             raise UserError(f"{self.name} moved against the rules: {error}") from None
         return self.game.move_text(action)
@@ -190,7 +192,7 @@ def move(duel: Duel, terminal: Terminal) -> bool:
                 return True
             terminal.say("there is nothing to undo")
         elif word == "hint":
-            terminal.say(told(duel, terminal.wait_for(duel.name, duel.thought)))
+            terminal.say(hint(duel, terminal))
         elif word == "moves":
             terminal.say(" ".join(duel.game.move_text(int(a)) for a in np.flatnonzero(duel.mask())))
         elif word:
@@ -200,6 +202,14 @@ def move(duel: Duel, terminal: Terminal) -> bool:
             except ValueError as error:
                 terminal.say(f"{error} (or: {', '.join(WORDS)})")
     return False
+
+
+def hint(duel: Duel, terminal: Terminal) -> str:
+    """What the opponent thinks, in words."""
+    try:
+        return told(duel, terminal.wait_for(duel.name, duel.thought))
+    except GivesUp as error:
+        return f"{duel.name} would give up: {error}"
 
 
 def _move(game: Game, word: str) -> int:

@@ -157,6 +157,8 @@ class AlphaZero(Learner):
         rows = _rows(rollout)
         if self.pending:
             rows = {name: np.concatenate([self.pending[name], column]) for name, column in rows.items()}
+            known = np.isin(rows["episode"], rollout.episode)  # other games were lost with their worker
+            rows = {name: column[known] for name, column in rows.items()}
         ids = np.asarray(rollout.ended["episode"])
         order = np.argsort(ids)
         if not len(ids):

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from envs.base import FORFEIT
 from envs.board.batch import observe_states
 from envs.board.game import FIRST_WON, OPEN, SECOND_WON, Game, outcome, play
 from envs.board.moves import illegal
@@ -22,7 +23,7 @@ from envs.kernels import kernel
 from rollouts.agent import Agent, Decision
 from rollouts.seat import Seat
 
-NONE = -1
+NONE = FORFEIT
 """In arrays of moves: after the end. As an agent's action: it gives up (`fields["forfeit"]` says why)."""
 SLOTS = 256
 """Games at once, where it is not said."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from envs.base import FORFEIT
 from envs.board import load
 from envs.board.batch import observe_states
 from envs.board.game import TURN_SHIFT
@@ -22,6 +23,8 @@ from search.perfect.connect_four import ILLEGAL
 from search.perfect.positions import CLASSES, Positions
 
 ALL = "all"
+LOST = -1
+"""The score of giving up: as of any loss, only its sign counts."""
 BATCH = 256
 """Positions that a player is asked about at once."""
 Z = 1.959964
@@ -57,12 +60,12 @@ def scorecard(
     """A row a class of `CLASSES` in which there are positions, and one over all.
 
     The agent plays its best move in each position, without a memory of others. Each has a generator of its
-    own, named by `seed` and its place. Raises `ValueError` for an illegal move.
+    own, named by `seed` and its place. Giving up loses. Raises `ValueError` for an illegal move.
     """
     mistaken = np.zeros(len(positions.mine), bool)
     for part, actions in moves_of(agent, positions, seed):
         scores = positions.scores[part]
-        made = scores[np.arange(len(actions)), actions]
+        made = np.where(actions == FORFEIT, LOST, scores[np.arange(len(actions)), actions])
         if (made == ILLEGAL).any():
             slot = int(np.argmax(made == ILLEGAL))
             said = f"column {actions[slot] + 1} is full after {positions.moves[part][slot]}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from envs.base import FORFEIT
 from envs.board.batch import observe_states
 from envs.board.game import OPEN, Game, outcome, play
 from rollouts.agent import Agent
@@ -17,6 +18,10 @@ PATIENCE = 2.0
 """Seconds after which a line is not followed further."""
 TOLD = ("scores", "visits", "q", "prior")
 """What an agent's `Decision` may say of every move, `[n, actions]`, the most telling first."""
+
+
+class GivesUp(ValueError):
+    """An agent has no move for a position, and why."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ def think(agent: Agent, game: Game, state: np.ndarray, rng: np.ndarray, plies: i
 
     Who searches with a tree has the line there. Alpha-beta finds it by searches that are each a ply
     shallower, and scores every move. Others are asked again after each move, while it takes no longer than
-    `PATIENCE`. Advances `rng` (uint64 `[1]`).
+    `PATIENCE`. Advances `rng` (uint64 `[1]`). Raises `GivesUp` where it has no move.
     """
     thought = ask(agent, game, state, rng)
     moves, tree = thought.moves, getattr(agent, "tree", None)
@@ -51,20 +56,28 @@ def think(agent: Agent, game: Game, state: np.ndarray, rng: np.ndarray, plies: i
 
 
 def play_on(agent: Agent, game: Game, state: np.ndarray, rng: np.ndarray, best: int, plies: int) -> list[int]:
-    """`best`, and what the agent says after each move: `plies` in all, or fewer where that takes long."""
+    """`best`, and what the agent says after each move: `plies` in all, or fewer where that takes long.
+
+    The line ends where the agent has no move, too.
+    """
     state, line, begun = state.copy(), [best], time.monotonic()
     play(game.code, state, best)
     while len(line) < plies and outcome(state) == OPEN and time.monotonic() - begun < PATIENCE:
-        line.append(ask(agent, game, state, rng).best)
+        try:
+            line.append(ask(agent, game, state, rng).best)
+        except GivesUp:
+            break
         play(game.code, state, line[-1])
     return line
 
 
 def ask(agent: Agent, game: Game, state: np.ndarray, rng: np.ndarray) -> Thought:
-    """The same without a line."""
+    """The same as `think` without a line."""
     obs = observe_states(game, state[None])
     decision = agent.act(obs, rng=rng, first=np.array([True]), explore=False)
-    fields = decision.fields
+    fields, best = decision.fields, int(decision.actions[0])
+    if best == FORFEIT:
+        raise GivesUp(str(fields["forfeit"][0]) if "forfeit" in fields else "it gave no move")
     value = float(fields["value"][0]) if "value" in fields else None
     moves = {name: np.asarray(fields[name][0]) for name in TOLD if name in fields}
-    return Thought(int(decision.actions[0]), value, moves)
+    return Thought(best, value, moves)

@@ -8,7 +8,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.board.game import DRAW, OPEN, Game, legal, observe, outcome, play, start, to_play, value_of
+from envs.base import FORFEIT
+from envs.board.game import (
+    DRAW,
+    FIRST_WON,
+    OPEN,
+    Game,
+    finish,
+    legal,
+    observe,
+    outcome,
+    play,
+    start,
+    to_play,
+    value_of,
+)
 from envs.kernels import kernel
 from envs.rng import next_below
 
@@ -80,16 +94,17 @@ def legal_all(code, states, masks, where):  # type: ignore[no-untyped-def]
 
 @kernel
 def first_illegal(masks, actions, where):  # type: ignore[no-untyped-def]
-    """The first slot of `where` whose action is not legal, or −1."""
+    """The first slot of `where` whose action is not legal and does not give up, or −1."""
     for i in range(len(actions)):
-        if where[i] and not (0 <= actions[i] < masks.shape[1] and masks[i, actions[i]]):
+        action = actions[i]
+        if where[i] and action != FORFEIT and not (0 <= action < masks.shape[1] and masks[i, action]):
             return i
     return -1
 
 
 @kernel
 def step_all(code, states, masks, actions, where, rewards, seat_rewards, outcomes, ended):  # type: ignore[no-untyped-def]
-    """Play a legal action in each slot of `where`; how many games ended.
+    """Play a legal action in each slot of `where`, or give the game up; how many games ended.
 
     Writes `masks` there and, where a game ended, the mover's reward `[n]`, both seats' `[n, 2]`, which
     outcome it was `[3, n]` and that it `ended` `[n]`; these are zeros before.
@@ -98,7 +113,10 @@ def step_all(code, states, masks, actions, where, rewards, seat_rewards, outcome
     for i in range(len(states)):
         if where[i]:
             mover = to_play(states[i])
-            play(code, states[i], actions[i])
+            if actions[i] == FORFEIT:
+                finish(states[i], FIRST_WON + 1 - mover)
+            else:
+                play(code, states[i], actions[i])
             legal(code, states[i], masks[i])
             end = outcome(states[i])
             if end != OPEN:

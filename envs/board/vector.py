@@ -114,7 +114,8 @@ class Board(BatchEnv):
     ) -> tuple[dict[str, Array], Array, Array, Array, dict[str, Any]]:
         """Play one ply in every slot, or in those of `where`; games that end begin again at once.
 
-        Raises `ValueError` for an illegal action, which is told with its slot; nothing is played then.
+        Where the action is `FORFEIT` (−1) the mover gives the game up, and has lost it there. Raises
+        `ValueError` for an illegal action, which is told with its slot; nothing is played then.
         """
         if not self._ready:
             raise ResetNeeded("call reset before step")

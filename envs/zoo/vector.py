@@ -11,7 +11,7 @@ from gymnasium.spaces import Dict, Discrete, MultiBinary, Space
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from envs.base import Array, BatchEnv, State, slot_seeds
+from envs.base import FORFEIT, Array, BatchEnv, State, slot_seeds
 from envs.gym import quieten_pygame, told
 from envs.options import SlotOptions, split_options
 from envs.spaces import Actions, Layout
@@ -227,17 +227,23 @@ class SeatedGames(Games):
     def step(
         self, actions: Any, where: Array | None = None
     ) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
-        """Move in the slots `where`; see `BatchEnv`. An illegal move is a `ValueError`."""
+        """Move in the slots `where`; see `BatchEnv`. An illegal move is a `ValueError`.
+
+        Where actions are Discrete, `FORFEIT` gives a game up: −1 for the mover, 1 shared out to the others.
+        """
         self._check_begun()
         n = self.num_envs
         where = np.ones(n, bool) if where is None else where
         movers = self._now["to_play"].copy()
         rewards = np.zeros((n, self.seats), np.float32)
         terminated, truncated = np.zeros((2, n), bool)
+        gives_up = where & (np.asarray(actions) == FORFEIT) if self._masked else np.zeros(n, bool)
         if self._masked:
-            self._check_legal(np.asarray(actions), where)
+            self._check_legal(np.asarray(actions), where & ~gives_up)
+        rewards[gives_up], terminated[gives_up] = 1 / (self.seats - 1), True
+        rewards[gives_up, movers[gives_up]] = -1
         sent = self._actions(actions)
-        for i in np.flatnonzero(where).tolist():
+        for i in np.flatnonzero(where & ~gives_up).tolist():
             game = self.games[i]
             there = ~(game.terminated | game.truncated)
             rewards[i] = self._play(i, sent[i])

@@ -127,7 +127,7 @@ def test_a_worker_builds_the_same_policy():
 
 
 def test_what_does_not_fit_is_told():
-    board = envs.make("board/TicTacToe-v0", 1)
+    board = envs.make("board/Go-v0", 1)
     with pytest.raises(ValueError, match="reads and writes text"):
         LanguagePolicy(board.single_observation_space, board.single_action_space)
     env = envs.make("text/Addition-v0", 1)
