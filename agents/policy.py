@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
+from pydantic import Field
 from torch import nn
 
 from agents.distributions import Gaussian, make_distribution
@@ -24,6 +25,7 @@ from agents.networks import (
     to_arrays,
 )
 from agents.options import OptionError, Precision, checked
+from agents.recurrence import Recurrence, State, Story, read_memory, story_of, write_memory
 from rollouts.agent import Agent, Decision, Memory
 from rollouts.rollout import Rollout
 
@@ -59,7 +61,8 @@ class Normaliser(nn.Module):
 class PolicyNetwork(nn.Module):
     """Action parameters and a value, from one shared encoder or from two of their own.
 
-    Orthogonal weights: gain √2 in the encoder, 0.01 for the policy, 1 for the value (Engstrom et al., 2020).
+    With `lstm` numbers to remember, both are read off a recurrence on top of the one encoder. Orthogonal
+    weights: gain √2 in the encoder, 0.01 for the policy, 1 for the value (Engstrom et al., 2020).
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class PolicyNetwork(nn.Module):
         network: Mapping[str, Any],
         share: bool,
         normalise_obs: bool,
+        lstm: int = 0,
     ) -> None:
         super().__init__()
         self.distribution = make_distribution(action_space)
@@ -76,7 +80,11 @@ class PolicyNetwork(nn.Module):
         self.encoder = make_encoder(observation_space, network)
         self.value_encoder = None if share else make_encoder(observation_space, network)
         orthogonal_(self, 2**0.5)
+        self.recurrence: Recurrence | None = None
         features: int = self.encoder.out_features  # type: ignore[assignment]
+        if lstm:
+            self.recurrence = Recurrence(features, lstm)
+            features = lstm
         self.policy, self.value = nn.Linear(features, self.distribution.outputs), nn.Linear(features, 1)
         orthogonal_(self.policy, 0.01)
         orthogonal_(self.value, 1.0)
@@ -84,14 +92,33 @@ class PolicyNetwork(nn.Module):
         self.log_std = nn.Parameter(torch.zeros(self.distribution.outputs)) if continuous else None
 
     def forward(self, obs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """`(action parameters [B, size], value [B])`, both float32."""
-        x = obs if self.normaliser is None else self.normaliser(obs)
+        """`(action parameters [B, size], value [B])`, both float32, of a policy that remembers nothing."""
+        x = self._normal(obs)
         features = self.encoder(x)
-        params = self.policy(features).float()
+        return self._heads(features, features if self.value_encoder is None else self.value_encoder(x))
+
+    def step(self, obs: torch.Tensor, state: State) -> tuple[torch.Tensor, torch.Tensor, State]:
+        """The same of one that remembers, and its state after `obs`."""
+        assert self.recurrence is not None
+        after = self.recurrence(self.encoder(self._normal(obs)), state)
+        return *self._heads(after[0], after[0]), after
+
+    def unroll(self, obs: torch.Tensor, story: Story) -> tuple[torch.Tensor, torch.Tensor, State]:
+        """The same of rows in order: of `obs` `[T, n, ...]`, `[T · n]` and the states after each `[T, n]`."""
+        assert self.recurrence is not None
+        features = self.encoder(self._normal(obs.flatten(0, 1)))
+        after = self.recurrence.unroll(features.view(*obs.shape[:2], -1), story)
+        hidden = after[0].flatten(0, 1)
+        return *self._heads(hidden, hidden), after
+
+    def _normal(self, obs: torch.Tensor) -> torch.Tensor:
+        return obs if self.normaliser is None else self.normaliser(obs)
+
+    def _heads(self, acts: torch.Tensor, foresees: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        params = self.policy(acts).float()
         if self.log_std is not None:
             params = torch.cat([params, self.log_std.expand_as(params)], dim=-1)
-        seen = features if self.value_encoder is None else self.value_encoder(x)
-        return params, self.value(seen).float().squeeze(-1)
+        return params, self.value(foresees).float().squeeze(-1)
 
 
 class PolicyActor(Agent):
@@ -101,6 +128,9 @@ class PolicyActor(Agent):
     * `share`: policy and value share one encoder; None means yes for grids and pixels, no for vectors.
     * `normalise_obs`: standardise vector observations by running statistics, which are part of the weights
       and move only when the learner says so.
+    * `lstm`: how many numbers it remembers from decision to decision, 0 for none; its memory is `hidden` and
+      `cell`, float32 `[n, lstm]` each. Where it holds several seats of a game they share one memory, so it is
+      for games in which nothing is hidden from a seat. (Policy and value then share all but their heads.)
     * `precision`: "fp32", or "bf16" for autocast.
 
     Raises `ValueError` for spaces and options that do not fit.
@@ -116,6 +146,7 @@ class PolicyActor(Agent):
         network: Mapping[str, Any] | None = None,
         share: bool | None = None,
         normalise_obs: bool = False,
+        lstm: Annotated[int, Field(ge=0)] = 0,
         precision: Precision = "fp32",
         seed: int = 0,
     ) -> None:
@@ -124,16 +155,22 @@ class PolicyActor(Agent):
         if normalise_obs and not vector:
             said = "normalise_obs is for vectors; grids and pixels are scaled by their networks"
             raise OptionError("normalise_obs", said)
-        share = network["kind"] != "vector" if share is None else share
+        if lstm and share is False:
+            raise OptionError(
+                "share", "share: false is for policies without lstm, whose value reads its state"
+            )
+        share = bool(lstm) or network["kind"] != "vector" if share is None else share
+        self.lstm, self.shares_memory = lstm, bool(lstm)
         self.options = {
             "network": network,
             "share": share,
             "normalise_obs": normalise_obs,
+            "lstm": lstm,
             "precision": precision,
         }
         self.device, self.precision = torch.device(device), precision
         with seeded(seed):
-            self.network = PolicyNetwork(observation_space, action_space, network, share, normalise_obs)
+            self.network = PolicyNetwork(observation_space, action_space, network, share, normalise_obs, lstm)
         self.network.to(self.device)
         self.distribution = self.network.distribution
 
@@ -141,13 +178,27 @@ class PolicyActor(Agent):
         self, obs: Any, *, rng: np.ndarray, first: np.ndarray, memory: Memory = None, explore: bool = True
     ) -> Decision:
         seen, mask = self.to_device(obs)
+        kept = None
         with torch.inference_mode():
-            params, value = self.forward(seen)
+            if self.lstm:
+                params, value, after = self.step(seen, self._before(first, memory))
+                kept = write_memory(after)
+            else:
+                params, value = self.forward(seen)
             described = self.distribution.describe(params, mask).cpu().numpy()
             values = value.cpu().numpy()
         choose = self.distribution
         actions, log_prob = choose.sample(described, rng) if explore else choose.best(described)
-        return Decision(actions, fields={"log_prob": log_prob, "value": values})
+        return Decision(actions, kept, {"log_prob": log_prob, "value": values})
+
+    def _before(self, first: np.ndarray, memory: Memory) -> State:
+        """What is known before a decision: nothing where an episode begins."""
+        if memory is None:
+            none = torch.zeros((len(first), self.lstm), device=self.device)
+            return none, none
+        hidden, cell = read_memory(memory, self.device)
+        goes_on = torch.as_tensor(~first, device=self.device)[:, None]
+        return hidden * goes_on, cell * goes_on
 
     def to_device(self, obs: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
         """`(what the network sees, action mask or None)` as tensors on the device, in raw dtypes.
@@ -161,20 +212,39 @@ class PolicyActor(Agent):
 
     def forward(self, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """`(action parameters, value)` at the actor's precision."""
-        if self.precision == "fp32":
-            return self.network(seen)
-        autocast: AbstractContextManager = torch.autocast(self.device.type, torch.bfloat16)
-        with autocast:
+        with self._cast():
             return self.network(seen)
 
+    def step(self, seen: torch.Tensor, state: State) -> tuple[torch.Tensor, torch.Tensor, State]:
+        """The same with the state before and after, where it remembers."""
+        with self._cast():
+            return self.network.step(seen, state)
+
+    def unroll(self, seen: torch.Tensor, story: Story) -> tuple[torch.Tensor, torch.Tensor, State]:
+        """See `PolicyNetwork.unroll`, at the actor's precision."""
+        with self._cast():
+            return self.network.unroll(seen, story)
+
+    def _cast(self) -> AbstractContextManager:
+        return nullcontext() if self.precision == "fp32" else torch.autocast(self.device.type, torch.bfloat16)
+
+    def story(self, rollout: Rollout) -> Story | None:
+        """What a rollout must be read in order for; None where nothing is remembered."""
+        return story_of(rollout, self.lstm, self.device) if self.lstm else None
+
     def values(self, seen: torch.Tensor, batch: int = 4096) -> np.ndarray:
-        """The value of each observation, float32 `[B]`, at most `batch` of them at a time."""
+        """The value of each observation, float32 `[B]`, at most `batch` of them at a time, with no memory."""
         with torch.inference_mode():
             parts = [self.forward(x)[1] for x in seen.split(batch)] if len(seen) else [torch.zeros(0)]
             return torch.cat(parts).cpu().numpy()
 
     def examples(self, rollout: Rollout, at: tuple[np.ndarray, ...] | None = None) -> dict[str, np.ndarray]:
-        """Decisions to learn from, whoever made them, rows first: those `at` (time, slot), or all."""
+        """Decisions to learn from, whoever made them, rows first: those `at` (time, slot), or all.
+
+        Raises `OptionError` where they depend on what was before.
+        """
+        if self.lstm:
+            raise OptionError("lstm", "lstm is for ppo and impala, which read decisions in their order")
         at = np.nonzero(rollout.valid) if at is None else at
         seen, mask = split_obs(rollout.obs)
         told = {"seen": seen, "actions": rollout.actions, "episode": rollout.episode}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
+from pydantic import Field
 
-from agents.networks import split_obs
+from agents.experience import Experience, experience_of, explained, judge, log_probs, ratios
 from agents.optim import (
     apply_gradients,
     gradient_norm,
@@ -21,28 +21,12 @@ from agents.optim import (
 )
 from agents.options import Count, NotNegative, OptionError, Positive, Precision, Share, checked
 from agents.policy import PolicyActor
-from agents.returns import gae, next_values
+from agents.returns import gae, vtrace
 from rollouts.agent import Learner, Metrics
 from rollouts.rollout import Rollout
 
 STATS = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
 KL = STATS.index("approx_kl")
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Decisions to learn from, `[B, ...]` tensors on the device."""
-
-    obs: torch.Tensor
-    mask: torch.Tensor | None
-    actions: torch.Tensor
-    numbers: torch.Tensor
-    """float32 `[4, B]`: log-probability and value at the time, advantage, return."""
-
-    def take(self, index: torch.Tensor) -> Batch:
-        """The rows at `index`."""
-        mask = None if self.mask is None else self.mask[index]
-        return Batch(self.obs[index], mask, self.actions[index], self.numbers[:, index])
 
 
 def ppo_loss(
@@ -58,6 +42,8 @@ def ppo_loss(
     normalise_advantage: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """`(loss, stats)`; `stats` are the `STATS`, detached. The first three arguments are `[B]`, now.
+
+    `numbers` are float32 `[4, B]`: log-probability and value at the time, advantage, return.
 
     loss = policy loss + value_coef · ½ (value − return)² − entropy_coef · entropy, means over the minibatch.
     With `clip_value` an error counts as the larger one of the value and of a value that moved so far at most.
@@ -94,7 +80,7 @@ class PPO(Learner):
     * `max_grad_norm`: gradients are scaled down to this global norm.
     * `target_kl`: leave a rollout once approx_kl is beyond this; None never does.
     * `normalise_advantage`: to mean 0 and deviation 1 in each minibatch.
-    * `normalise_obs`, `network`, `share`, `precision`: see `agents.policy.PolicyActor`.
+    * `normalise_obs`, `network`, `share`, `lstm`, `precision`: see `agents.policy.PolicyActor`.
 
     Defaults are the usual ones for small networks; `docs/ppo.md` has the papers' beside them. Raises
     `OptionError` for options out of range and `ValueError` for spaces that PPO cannot play.
@@ -127,6 +113,7 @@ class PPO(Learner):
         normalise_obs: bool = False,
         network: Mapping[str, Any] | None = None,
         share: bool | None = None,
+        lstm: Annotated[int, Field(ge=0)] = 0,
         precision: Precision = "fp32",
     ) -> None:
         self.entropy_coef = _line(entropy_coef)
@@ -140,7 +127,12 @@ class PPO(Learner):
             "normalise_advantage": normalise_advantage,
         }
         self.wants = {"steps": n_steps}
-        plays: dict[str, Any] = {"network": network, "share": share, "normalise_obs": normalise_obs}
+        plays: dict[str, Any] = {
+            "network": network,
+            "share": share,
+            "normalise_obs": normalise_obs,
+            "lstm": lstm,
+        }
         self.actor = PolicyActor(
             observation_space, action_space, seed=seed, device=device, precision=precision, **plays
         )
@@ -149,15 +141,21 @@ class PPO(Learner):
         self.updates = 0
 
     def learn(self, rollout: Rollout) -> Metrics:
-        """Improve from one rollout that `self.actor` played (its `log_prob` and `value` are read from it)."""
-        batch, metrics = self._prepare(rollout)
-        rows = np.flatnonzero(rollout.valid)
+        """Improve from one rollout that `self.actor` played (its `log_prob` and `value` are read from it).
+
+        What older weights did is corrected by V-trace: advantages and returns are by the policy as it is when
+        learning begins, from which ratios are then measured (Hilton et al., 2022, section 3).
+        """
+        experience = experience_of(rollout, self.actor)
+        numbers, metrics = self._corrected(rollout, experience) if rollout.stale else self._numbers(rollout)
+        told = torch.as_tensor(numbers.reshape(len(numbers), -1), device=self.actor.device)
         lr = self.lr * (1 - self.progress) if self.anneal_lr else self.lr
         set_lr(self.optimiser, lr)
         entropy_coef = float(np.interp(self.progress, (0, 1), self.entropy_coef))
         stats, norms = [], []
-        for index in self._minibatches(rows):
-            loss, stat = self._loss(batch.take(index), entropy_coef)
+        for index in self._minibatches(experience):
+            now = experience.evaluate(self.actor, index)
+            loss, stat = ppo_loss(*now, told[:, index], entropy_coef=entropy_coef, **self.loss_options)
             stats.append(stat)
             self.optimiser.zero_grad()
             loss.backward()
@@ -170,63 +168,43 @@ class PPO(Learner):
         self.updates += 1
         normaliser = self.actor.network.normaliser
         if normaliser is not None:  # after learning, so that log_prob and value stay comparable
-            normaliser.update(batch.obs[self._tensor(rows)])
+            normaliser.update(experience.obs[experience.valid])
         metrics |= dict(zip(STATS, torch.stack(stats).mean(0).tolist()))
         metrics |= {"grad_norm": float(np.mean(norms or [0.0])), "gradient_steps": float(len(norms))}
         return metrics | {"lr": lr, "entropy_coef": entropy_coef}
 
-    def _loss(self, part: Batch, entropy_coef: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """`(loss, stats)` of a minibatch by the policy as it is now."""
-        params, value = self.actor.forward(part.obs)
-        log_prob, entropy = self.actor.distribution.evaluate(params, part.actions, part.mask)
-        now = (log_prob, entropy, value)
-        return ppo_loss(*now, part.numbers, entropy_coef=entropy_coef, **self.loss_options)
-
-    def _prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
-        """The rollout as one batch `[T · n]` on the device, and what is known before learning."""
-        if rollout.rewards is None:
-            raise ValueError("the rollout has no rewards yet: a Reward must set them before learn")
-        values, valid = rollout.fields["value"], rollout.valid
+    def _numbers(self, rollout: Rollout) -> tuple[np.ndarray, Metrics]:
+        """(log-probability and value at the time, advantage, return: float32 `[4, T, n]`, and metrics)."""
+        assert rollout.rewards is not None
+        values, following = judge(rollout, self.actor, rollout.fields["value"])
         advantages = gae(
-            rollout.rewards,
-            values,
-            self._following(rollout),
-            terminated=rollout.terminated,
-            truncated=rollout.truncated,
-            valid=valid,
-            sign=rollout.sign,
-            gamma=self.gamma,
-            gae_lambda=self.gae_lambda,
+            rollout.rewards, values, following, gae_lambda=self.gae_lambda, **self._ends(rollout)
         )
         returns = advantages + values
-        numbers = np.stack([_flat(x) for x in (rollout.fields["log_prob"], values, advantages, returns)])
-        seen, mask = split_obs(rollout.obs)
-        batch = Batch(
-            self._tensor(_flat(seen[:-1])),
-            None if mask is None else self._tensor(_flat(mask[:-1]).astype(bool)),
-            self._tensor(_flat(rollout.actions)),
-            self._tensor(numbers.astype(np.float32)),
+        numbers = np.stack([rollout.fields["log_prob"], values, advantages, returns]).astype(np.float32)
+        return numbers, explained(values[rollout.valid], returns[rollout.valid])
+
+    def _corrected(self, rollout: Rollout, experience: Experience) -> tuple[np.ndarray, Metrics]:
+        """The same by V-trace, for what older weights did."""
+        assert rollout.rewards is not None
+        values, following = judge(rollout, self.actor)
+        log_prob = log_probs(experience, self.actor)
+        log_ratio = np.where(rollout.valid, log_prob - rollout.fields["log_prob"], 0.0)
+        returns, advantages = vtrace(
+            log_ratio, rollout.rewards, values, following, trace_lambda=self.gae_lambda, **self._ends(rollout)
         )
-        return batch, _explained(values[valid], returns[valid])
+        metrics = explained(values[rollout.valid], returns[rollout.valid]) | ratios(log_ratio[rollout.valid])
+        return np.stack([log_prob, values, advantages, returns]).astype(np.float32), metrics
 
-    def _following(self, rollout: Rollout) -> np.ndarray:
-        """The value of what follows each row, `[T, n]`: one pass over last and truncated observations."""
-        at, n = rollout.final_at, rollout.valid.shape[1]
-        cut = (rollout.truncated & ~rollout.terminated)[at[:, 0], at[:, 1]]
-        seen, final = split_obs(rollout.obs)[0][-1], split_obs(rollout.final_obs)[0][cut]
-        values = self.actor.values(self._tensor(np.concatenate([seen, final])))
-        known = np.concatenate([rollout.fields["value"], values[None, :n]])
-        return next_values(known, rollout.valid, values[n:], at[cut])
+    def _ends(self, rollout: Rollout) -> dict[str, Any]:
+        """How rows are discounted, and where episodes end."""
+        names = ("terminated", "truncated", "valid", "sign")
+        return {"gamma": self.gamma, **{name: getattr(rollout, name) for name in names}}
 
-    def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        return torch.as_tensor(array, device=self.actor.device)
-
-    def _minibatches(self, rows: np.ndarray) -> Iterator[torch.Tensor]:
-        """Shuffled indices of `rows`, `epochs` times, in near-equal parts of at most `minibatch_size`."""
-        parts = -(-len(rows) // self.minibatch_size)
+    def _minibatches(self, experience: Experience) -> Iterator[torch.Tensor]:
+        """Those of an experience, `epochs` times."""
         for _ in range(self.epochs):
-            shuffled = self._tensor(self.generator.permutation(rows))
-            yield from shuffled.tensor_split(parts)
+            yield from experience.minibatches(self.minibatch_size, self.generator)
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -241,17 +219,6 @@ class PPO(Learner):
         load_optimiser_state(self.optimiser, state["optimiser"])
         self.generator.bit_generator.state = state["generator"]
         self.updates = int(state["updates"])
-
-
-def _flat(array: np.ndarray) -> np.ndarray:
-    """`[T, n, ...]` as `[T · n, ...]`, without a copy where memory allows."""
-    return array.reshape(-1, *array.shape[2:])
-
-
-def _explained(values: np.ndarray, returns: np.ndarray) -> Metrics:
-    """`explained_variance`: the share of the returns' variance that the values foresaw, if there is any."""
-    spread = float(returns.var()) if len(returns) else 0.0
-    return {"explained_variance": 1.0 - float((returns - values).var()) / spread} if spread > 0 else {}
 
 
 def _line(value: float | Sequence[float]) -> tuple[float, float]:

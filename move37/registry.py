@@ -26,6 +26,10 @@ AGENTS = {
         "agents.ppo:PPO",
         "Proximal Policy Optimisation: on-policy, choices or continuous actions (Schulman 2017)",
     ),
+    "impala": Entry(
+        "agents.impala:IMPALA",
+        "actor-critic that learns from what older weights did: V-trace (Espeholt 2018)",
+    ),
     "dqn": Entry("agents.dqn:DQN", "Deep Q-Network: off-policy, discrete actions, replay (Mnih 2015)"),
     "rainbow": Entry(
         "agents.dqn:DQN", "DQN with all six improvements switched on (Hessel 2018)", "agents.dqn:RAINBOW"

@@ -124,6 +124,7 @@ class Recorder:
             final_at=final_at,
             memory=memory,
             version=version,
+            newest=int(version.max(initial=0)),
             parts={name: np.stack(column) for name, column in self.parts.items()},
             fields={name: tree.stack(column) for name, column in self.fields.items()},
             ended=tree.concatenate(self.ended, axis=0),

@@ -52,6 +52,8 @@ class Rollout:
     shared among seats)."""
     version: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     """int64 `[n]`: the version of the weights that acted in each slot."""
+    newest: int = 0
+    """The version of the weights when the rollout was handed over."""
     parts: Mapping[str, np.ndarray] = field(default_factory=dict)
     """float32 each: what the environment says happened, by name."""
     fields: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -71,6 +73,16 @@ class Rollout:
     def shape(self) -> tuple[int, int]:
         """`(T, n)`."""
         return self.valid.shape  # type: ignore[return-value]
+
+    @property
+    def lag(self) -> np.ndarray:
+        """int64 `[n]`: by how many versions the weights that acted in each slot are behind."""
+        return self.newest - self.version
+
+    @property
+    def stale(self) -> bool:
+        """Whether any of it is of older weights than the newest."""
+        return bool((self.lag > 0).any())
 
     @property
     def decisions(self) -> int:
@@ -104,9 +116,13 @@ def concatenate(rollouts: Sequence[Rollout]) -> Rollout:
     joined: dict[str, Any] = {}
     for f in fields(Rollout):
         parts = [getattr(r, f.name) for r in rollouts]
-        if parts[0] is None:
+        if all(part is None for part in parts):
             joined[f.name] = None
-        elif f.name in ("final_obs", "memory", "version", "ended"):
+        elif f.name == "newest":
+            joined[f.name] = max(parts)
+        elif f.name == "memory":
+            joined[f.name] = tree.concatenate(_memories(rollouts), axis=0)
+        elif f.name in ("final_obs", "version", "ended"):
             joined[f.name] = tree.concatenate(parts, axis=0)
         elif f.name == "final_at":
             joined[f.name] = np.concatenate([at + np.array([0, start]) for at, start in zip(parts, starts)])
@@ -115,3 +131,10 @@ def concatenate(rollouts: Sequence[Rollout]) -> Rollout:
     counts = [len(r.ended["slot"]) for r in rollouts]
     joined["ended"]["slot"] = joined["ended"]["slot"] + np.repeat(starts, counts)
     return Rollout(**joined)
+
+
+def _memories(rollouts: Sequence[Rollout]) -> list[Memory]:
+    """Those of all rollouts, some of which begin with one: blank where there was none yet."""
+    like, slots = next((r.memory, r.shape[1]) for r in rollouts if r.memory is not None)
+    lanes = tree.rows(like) // slots
+    return [tree.blank(like, lanes * r.shape[1]) if r.memory is None else r.memory for r in rollouts]

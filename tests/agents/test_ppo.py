@@ -4,6 +4,7 @@ import torch
 from gymnasium import spaces
 
 import envs
+from agents.experience import experience_of
 from agents.policy import Normaliser, PolicyActor
 from agents.ppo import PPO, ppo_loss
 from envs import rng
@@ -147,8 +148,8 @@ def test_returns_bootstrap_from_the_true_last_observation_and_from_nothing_after
     truncated, terminated = np.zeros((2, 4, 3), bool)
     truncated[1, 0] = terminated[2, 1] = truncated[3, 2] = terminated[3, 2] = True
     rollout = play(learner, space, steps=4, n=3, truncated=truncated, terminated=terminated)
-    batch, _ = learner._prepare(rollout)
-    returns, r = batch.numbers[3].reshape(4, 3).numpy(), rollout.rewards
+    numbers, _ = learner._numbers(rollout)
+    returns, r = numbers[3], rollout.rewards
 
     def value(obs):
         return learner.act(obs, rng=rng.from_seeds([0]), first=np.zeros(1, bool)).fields["value"][0]
@@ -177,9 +178,10 @@ def test_rows_that_are_not_valid_change_nothing():
 
 
 def test_every_valid_row_is_seen_once_an_epoch_in_parts_of_nearly_one_size():
-    learner, _ = make("discrete", epochs=3, minibatch_size=10)
-    rows = np.arange(0, 86, 2)
-    parts = [p.numpy() for p in learner._minibatches(rows)]
+    learner, space = make("discrete", epochs=3, minibatch_size=10)
+    rows, valid = np.arange(0, 86, 2), np.tile([True, False], (43, 1))
+    experience = experience_of(play(learner, space, steps=43, n=2, valid=valid), learner.actor)
+    parts = [p.numpy() for p in learner._minibatches(experience)]
     assert sorted({len(p) for p in parts}) == [8, 9]
     epochs = np.concatenate(parts).reshape(3, -1)
     assert all((np.sort(epoch) == rows).all() for epoch in epochs)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from agents.returns import gae, next_values
+from agents.returns import gae, next_values, vtrace
 
 
 def random_rollout(seed, t=12, n=5):
@@ -74,3 +74,53 @@ def test_a_value_counts_on_after_a_limit_and_not_after_an_end():
     assert gae(one, one, 8 * one, terminated=no, truncated=flag, **common) == 1 + 0.5 * 8 - 1
     assert gae(one, one, 8 * one, terminated=flag, truncated=no, **common) == 0
     assert gae(one, one, 8 * one, terminated=flag, truncated=flag, **common) == 0
+
+
+def plain_vtrace(r, t, i, log_ratio, gamma, trace_lambda, rho_max, c_max):
+    """(target, advantage) of row t by the sums of the paper's equation 1, rows from scratch."""
+    value = r["values"][t, i]
+    if not r["valid"][t, i]:
+        return value, 0.0
+    rows = [s for s in range(t, len(r["rewards"])) if r["valid"][s, i]]
+    target, advantage, weight = value, 0.0, 1.0
+    for s in rows:
+        ratio = np.exp(log_ratio[s, i])
+        discount = gamma * r["sign"][s, i] * (1 - r["terminated"][s, i])
+        error = r["rewards"][s, i] + discount * r["following"][s, i] - r["values"][s, i]
+        target += weight * min(rho_max, ratio) * error
+        scale = weight if s == t else weight / (trace_lambda * min(c_max, np.exp(log_ratio[t, i])))
+        advantage += (
+            min(rho_max, np.exp(log_ratio[t, i])) * scale * (error if s == t else min(rho_max, ratio) * error)
+        )
+        if r["terminated"][s, i] or r["truncated"][s, i]:
+            break
+        weight *= discount * trace_lambda * min(c_max, ratio)
+    return target, advantage
+
+
+@pytest.mark.parametrize(("rho_max", "c_max", "trace_lambda"), [(1, 1, 1), (2, 0.7, 0.9), (0.5, 3, 1)])
+def test_vtrace_is_the_plain_sum_of_corrected_errors(rho_max, c_max, trace_lambda):
+    r = random_rollout(3)
+    log_ratio = np.random.default_rng(7).normal(size=r["rewards"].shape).astype(np.float32)
+    cut = {"gamma": 0.9, "trace_lambda": trace_lambda, "rho_max": rho_max, "c_max": c_max}
+    plain = np.array([[plain_vtrace(r, t, i, log_ratio, **cut) for i in range(5)] for t in range(12)])
+    targets, advantages = vtrace(log_ratio, **r, **cut)
+    np.testing.assert_allclose(targets, plain[..., 0], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(advantages, plain[..., 1], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("trace_lambda", [1.0, 0.8])
+def test_vtrace_of_what_the_policy_itself_did_is_gae(trace_lambda):
+    """With λ = 1 its targets are the n-step returns (Espeholt et al., 2018, remark 1)."""
+    r = random_rollout(1)
+    r["following"] = next_values(
+        np.concatenate([r["values"], np.ones((1, 5), np.float32)]),
+        r["valid"],
+        np.zeros(0),
+        np.zeros((0, 2), int),
+    )
+    targets, advantages = vtrace(np.zeros((12, 5), np.float32), **r, gamma=0.9, trace_lambda=trace_lambda)
+    by_gae = gae(**r, gamma=0.9, gae_lambda=trace_lambda)
+    np.testing.assert_allclose(targets - r["values"], by_gae, rtol=1e-4, atol=1e-5)
+    if trace_lambda == 1.0:
+        np.testing.assert_allclose(advantages, by_gae, rtol=1e-4, atol=1e-5)
