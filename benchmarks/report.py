@@ -14,7 +14,16 @@ from typing import Any
 WIDTHS = (46, 34)
 HEAD = f"{'what':<{WIDTHS[0]}}{'against':<{WIDTHS[1]}}{'ours':>13}{'peer':>13}{'ratio':>8}{'reach':>8}  ok"
 LESS_IS_BETTER = ("s", "bytes", "MB")
-BARE = ("steps/s", "moves/s", "simulations/s", "positions/s", "tokens/s", "problems/s", "games/s")
+BARE = (
+    "steps/s",
+    "moves/s",
+    "simulations/s",
+    "positions/s",
+    "tokens/s",
+    "problems/s",
+    "programs/s",
+    "games/s",
+)
 """Units that are not printed beside the numbers: the row's name says what is counted."""
 
 

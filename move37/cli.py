@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from move37 import contests, games, telling
+from move37 import contests, file_options, games, telling
 from move37.arguments import Checkpoint, Debug, Explore, Json, RunFolder, Seed, Trust, print_json
 from move37.gtp import gtp
 from move37.passk.command import passk
@@ -163,19 +163,37 @@ def evaluate(
         int | None,
         typer.Option(min=1, max=10_000_000, metavar="N", help="A move, of an agent that searches."),
     ] = None,
+    tasks: file_options.Tasks = None,
+    format: file_options.Format = None,
+    template: file_options.Template = None,
+    shots: file_options.Shots = None,
+    answer: file_options.Answer = None,
+    tries: file_options.Tries = None,
+    max_new: file_options.MaxNew = None,
     trust: Trust = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Measure a trained agent: on fresh episodes, or in a match.
+    """Measure an agent by episodes, a match or a file of tasks.
 
-    On connect four its scorecard too: how many of its moves lose value under perfect play.
+    On connect four its scorecard too: how many of its moves lose value under perfect play. With --tasks RUN
+    may also be a folder with a language model in the Hugging Face layout.
     """
     from move37.errors import UserError
     from move37.exam import has_scorecard
 
+    of_file = {"format": format, "template": template, "shots": shots, "answer": answer}
+    of_file |= {"tries": tries, "max_new": max_new}
+    if tasks is not None:
+        others = {"episodes": episodes, "against": against, "games": match_games, "positions": positions}
+        others |= {"random-plies": random_plies, "simulations": simulations}
+        file_options.refuse(others, "not of a file of problems (--tasks), each of which is tried")
+        how: dict[str, Any] = {"checkpoint": checkpoint, "explore": explore, "seed": seed, "trust": trust}
+        file_options.evaluate(run, tasks, of_file, how, json)
+        return
+    file_options.refuse(of_file, "of a file of problems: say which, as in --tasks gsm8k.jsonl")
     loaded = _load(run, trust)
-    how: dict[str, Any] = {"checkpoint": checkpoint, "simulations": simulations}
+    how = {"checkpoint": checkpoint, "simulations": simulations}
     chance: dict[str, Any] = {"explore": explore, "seed": seed}
     if against is not None:
         if episodes is not None or positions is not None:
@@ -409,16 +427,24 @@ def export(
     run: RunFolder,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to.")],
     checkpoint: Checkpoint = "last",
+    adapters: Annotated[
+        bool, typer.Option("--adapters", help="Of a run with LoRA: the adapters alone, as peft reads them.")
+    ] = False,
     trust: Trust = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Write a language model as transformers reads it."""
-    _load(run, trust).export(folder, checkpoint)
+    _load(run, trust).export(folder, checkpoint, adapters)
     if json:
         print_json({"run": run, "checkpoint": checkpoint, "folder": folder})
         return
-    print(f"wrote {folder}; in a config: agent.model={{folder: {folder}}}")
+    to_use = (
+        "peft opens it beside the folder of the base"
+        if adapters
+        else f"in a config: agent.model={{folder: {folder}}}"
+    )
+    print(f"wrote {folder}; {to_use}")
 
 
 app.command(epilog="Example: move37 tournament configs/tournament/connect_four.yaml")(contests.tournament)

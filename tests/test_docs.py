@@ -16,6 +16,7 @@ import move37
 from agents.curiosity import Curiosity
 from agents.dqn import DQN, EPSILON
 from agents.imitation import Imitation
+from agents.impala import IMPALA
 from agents.ppo import PPO
 from benchmarks import connect_four, learning, report
 from envs.arcade.key_maze import KeyMaze
@@ -23,6 +24,7 @@ from envs.arcade.vector import Arcade
 from envs.atari import Atari
 from llm_rl.critic import CriticOptions
 from llm_rl.grpo import GRPO
+from llm_rl.lora import LoraOptions
 from llm_rl.objectives import ClipOptions, Divergence
 from llm_rl.policy import LanguagePolicy, ModelChoice
 from llm_rl.solver import Solver
@@ -98,7 +100,7 @@ def keys_of(section: type[BaseModel], prefix: str = "") -> dict[str, object]:
             found |= keys_of(field.annotation, f"{prefix}{name}.")
         else:
             default = REQUIRED if field.is_required() else field.get_default(call_default_factory=True)
-            found[prefix + name] = default
+            found[prefix + (field.alias or name)] = default
     return found
 
 
@@ -109,6 +111,7 @@ def keys_of(section: type[BaseModel], prefix: str = "") -> dict[str, object]:
     ("name", "column", "kind", "instead"),
     [
         ("ppo.md", "option", PPO, {}),
+        ("impala.md", "option", IMPALA, {}),
         ("dqn.md", "option", DQN, {"epsilon": EPSILON}),
         ("alphazero.md", "option", AlphaZero, {}),
         ("arcade.md", "option", Arcade, {}),
@@ -123,6 +126,7 @@ def keys_of(section: type[BaseModel], prefix: str = "") -> dict[str, object]:
     ],
     ids=[
         "ppo",
+        "impala",
         "dqn",
         "alphazero",
         "arcade",
@@ -159,6 +163,7 @@ def test_the_table_of_options_is_the_signature(name, column, kind, instead):
         ("grpo.md", "kl", Divergence),
         ("grpo.md", "critic", CriticOptions),
         ("language.md", "model", ModelChoice),
+        ("language.md", "lora", LoraOptions),
     ],
 )
 def test_the_tables_of_an_agents_parts_are_their_fields(name, column, options):
@@ -319,8 +324,10 @@ def test_the_language_page_runs(capsys):
     problem, answer = capsys.readouterr().out.splitlines()[0], known["rollout"].actions[0, 0]
     assert problem.startswith(known["rollout"].obs[0, 0])
     assert answer.endswith("</answer>")
-    (config,) = blocks(text, "yaml")
+    config, lora = blocks(text, "yaml")
     assert make_config(parse_yaml(config, "language.md")).agent.options["expert"] is None
+    rest = {"env": {"id": "text/Addition-v0", "n": 8}, "budget": {"env_steps": 8}}
+    ModelChoice(**make_config(rest | parse_yaml(lora, "language.md")).agent.options["model"])
 
 
 def test_the_users_own_environment_is_trained_as_printed(tmp_path, monkeypatch):

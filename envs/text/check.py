@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from envs.paths import resolve
+from envs.text import load
 from envs.text.deal import Entry
 from envs.text.episode import Episode, let_solve, speak
 from envs.text.parsing import ANSWER, END_ANSWER, END_THINK, TAGS, THINK, number, plain, whole_number, write
@@ -423,3 +427,39 @@ def _check_alphabet(case: Case, text: str, what: str) -> None:
         text = text.replace(tag, "")
     strange = sorted(set(text) - set(case.task.alphabet))
     case.require(not strange, f"{what} has {strange!r:.60}, which the alphabet lacks")
+
+
+# -- from the shell ----------------------------------------------------------------------------------------
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m envs.text.check my_tasks:Proofs` says in a line whether it holds.
+
+    Returns the exit code: 0 where it does, 1 where it does not, 2 where there is no such family or judge.
+    """
+    parser = argparse.ArgumentParser(prog="python -m envs.text.check", description=__doc__)
+    parser.add_argument("task", metavar="NAME", help="package.module:Class, or a family of this suite")
+    parser.add_argument("--problems", type=int, default=200, metavar="N", help="about so many (200)")
+    parser.add_argument("--right", metavar="PATH", help="package.module:function, a judge of answers")
+    parser.add_argument("--right-steps", metavar="PATH", help="a judge of worked steps")
+    given = parser.parse_args(arguments)
+    try:
+        task = load(given.task)
+        judges = [path and resolve(path) for path in (given.right, given.right_steps)]
+    except Exception as error:  # what a user's module does as it is imported
+        print(f"{type(error).__name__}: {error}" if type(error) is not ValueError else error, file=sys.stderr)
+        return 2
+    try:
+        check_task(task, given.problems, right=judges[0], right_steps=judges[1])
+    except AssertionError as error:
+        print(error)
+        return 1
+    except Exception as error:
+        print(f"{task.title}: raises {type(error).__name__}: {error}")
+        return 1
+    print(f"{task.title}: holds on {given.problems} problems, levels 1 to {task.levels}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
