@@ -94,8 +94,10 @@ class Curiosity(Term):
         errors = np.zeros(rollout.shape, np.float32)
         with torch.inference_mode():
             errors[valid] = torch.cat([self.pair(x) for x in self._tensor(obs).split(4096)]).cpu().numpy()
-        ends = rollout.terminated | rollout.truncated if self.episodic else np.zeros_like(valid)
-        returns = self.returns.follow(errors, ends, valid)
+        ends, life = rollout.terminated | rollout.truncated, rollout.episode
+        if not self.episodic:
+            ends, life = np.zeros_like(ends), np.zeros_like(life)
+        returns = self.returns.follow(errors, ends, valid, life)
         if not self.episodic and valid.any():
             errors[rollout.terminated & valid] += self.gamma * returns[valid].mean()
         return (errors / self.returns.deviation).astype(np.float32)

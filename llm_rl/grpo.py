@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -42,13 +42,15 @@ from llm_rl.critic import (
 from llm_rl.decisions import as_policy
 from llm_rl.likelihood import micro_batches, of_tokens
 from llm_rl.losses import Tokens, sequence_weights, value_loss, weighted_sum
-from llm_rl.objectives import EntropyBonus, make_objective
+from llm_rl.objectives import EntropyBonus, Objective, make_objective
 from llm_rl.sequences import Scores, Sequences
 from rollouts.agent import Learner, Metrics
 from rollouts.build import build_inner
 from rollouts.rollout import Rollout, concatenate
 
 LANGUAGE = "llm_rl.policy:LanguagePolicy"
+STALE = 2.0
+"""The cap of importance weights for what older weights wrote, where `correction` names none."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Work:
     """By the policy that ratios are measured from."""
     reference: np.ndarray | None
     """Log-probabilities by the policy that learning began with, where it is asked for."""
+    objective: Objective
     by_value: Mapping[str, np.ndarray] | None = None
     """With a critic: `value`, before the update, and `returns`, what it should have been."""
 
@@ -87,7 +90,8 @@ class GRPO(Learner):
       `llm_rl.objectives.EntropyBonus`.
     * `overlong_buffer`: tokens before the limit over which the reward falls by 1 (DAPO).
     * `correction`: cap of truncated importance weights, for sampling in another precision than learning; old
-      log-probabilities are then those of the learner. None: they are the sampler's own.
+      log-probabilities are then those of the learner. None: they are the sampler's own, but for what older
+      weights wrote, whose cap is 2.
     * `epochs`, `minibatches`: passes over a rollout, and gradient steps in each; `micro_tokens`: tokens that
       go through the network at once (for memory; the gradient is the same).
     * `lr`, `warmup`, `final_lr`, `weight_decay`, `max_grad_norm`: see `agents.imitation.Imitation`.
@@ -183,10 +187,13 @@ class GRPO(Learner):
     def _gather(self, rollout: Rollout, found: Sequences) -> tuple[Rollout, Sequences]:
         """All since the last step as one rollout, which is held where more is to come.
 
-        It is of one policy, for that made no step. What counts is what the reward says, before any shaping.
+        No step was made meanwhile, so what was not stale is not. What counts is what the reward says, before
+        any shaping.
         """
         if self.held is not None:
-            rollout = concatenate([self.held, rollout])
+            newest, was = rollout.newest, self.held.newest
+            held = replace(self.held, version=self.held.version + newest - was, newest=newest)
+            rollout = concatenate([held, rollout])
             found = self.speaker.sequences(rollout)
         signal, _ = self._compare(found, found.reward)
         enough = len(np.unique(found.group[signal])) >= self.problems
@@ -196,23 +203,26 @@ class GRPO(Learner):
 
     def _judge(self, rollout: Rollout, found: Sequences) -> Work:
         """Rewards as advantages, and what the ratios and the divergence are measured from."""
-        old = found.old_log_prob
-        if self.objective.correction is not None:
+        old, objective = found.old_log_prob, self.objective
+        if rollout.stale and objective.correction is None:
+            objective = replace(objective, correction=STALE)
+        if objective.correction is not None:
             old = self._over(rollout, found, lambda scores: scores.log_prob)
         rewards = token_rewards(found)
         if self.overlong_buffer is not None:
             shaping = soft_overlong(found.own_lengths, self.longest, self.overlong_buffer)
             at_last_token(rewards, found, shaping)
         reference = None
-        if self.objective.kl is not None:
+        if objective.kl is not None:
             reference = self._by_reference(rollout, found)
-            rewards -= self.objective.penalty(old, reference, found.mask)
+            rewards -= objective.penalty(old, reference, found.mask)
         if self.critic is not None:
             by_value = self._by_value(rollout, found, rewards)
-            return Work(rollout, found, found.valid, by_value["advantage"], old, reference, by_value)
+            told = (old, reference, objective)
+            return Work(rollout, found, found.valid, by_value["advantage"], *told, by_value)
         teaches, advantage = self._compare(found, rewards.sum(axis=1))
         counted = teaches if self.drop_equal else found.valid
-        return Work(rollout, found, counted, found.mask * advantage[:, None], old, reference)
+        return Work(rollout, found, counted, found.mask * advantage[:, None], old, reference, objective)
 
     def _compare(self, found: Sequences, rewards: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which sequences teach something, by rewards `[S]`, and the advantage of each."""
@@ -317,7 +327,7 @@ class GRPO(Learner):
         advantage = tensor(work.advantage[flat]).to(log_prob.dtype)
         tokens = Tokens(log_prob, old, advantage, mask, tensor(sequence))
         reference = None if work.reference is None else tensor(work.reference[flat])
-        terms, told = self.objective.terms(tokens, scores.entropy, self.bonus.now, sampled, reference)
+        terms, told = work.objective.terms(tokens, scores.entropy, self.bonus.now, sampled, reference)
         if self.critic is not None and work.by_value is not None:
             returns, was = (tensor(work.by_value[name][flat]) for name in ("returns", "value"))
             error = value_loss(self.critic(scores.hidden), returns, was, self.critic.options.clip)

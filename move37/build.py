@@ -20,6 +20,7 @@ from move37.errors import RunError, UserError, in_one_line
 from move37.origin import Origin
 from move37.registry import agent_class, with_inner
 from rollouts.agent import Learner
+from rollouts.asynchronous import AsyncFleet
 from rollouts.fleet import Fleet, FleetError
 from rollouts.pool import Pool
 from rollouts.problems import Problems, Seeking, seeds_from
@@ -68,6 +69,7 @@ def build(config: Config, origin: Origin) -> Parts:
     with told(origin, "reward"):
         reward = Reward(reward_terms(config, device), env.parts)
     with told(origin, "sampler"):
+        _check_opponents(learner, env, config)
         problems = _problems(config, env, learner)
         pool = _pool(config, env, learner, device)
     if workers:
@@ -102,6 +104,13 @@ def _check_seats(learner: Learner, env: BatchEnv, config: Config) -> None:
         right = id_of(game_of(env.single_observation_space).name)
         said = f"{config.env.id} is one player's view of a game, and {config.agent.kind} plays all its seats"
         raise OptionError("id", f"{said}; {right} has them")
+
+
+def _check_opponents(learner: Learner, env: BatchEnv, config: Config) -> None:
+    """`OptionError` where tries are compared, which are of one player, and nobody else is there to play."""
+    if "group_size" in learner.wants and env.seats > 1 and config.sampler.pool is None:
+        said = f"{config.agent.kind} compares one player's tries, and {config.env.id} has {env.seats} seats"
+        raise OptionError("pool", f'{said}: say whom it plays, such as {{self: 0.0, runs: ["uct:50"]}}')
 
 
 def reward_terms(config: Config, device: str) -> dict[str, Any]:
@@ -204,9 +213,14 @@ def _fleet(config: Config, origin: Origin, together: int, problems: Problems | N
         place, whole = origin.place("sampler", "", "workers"), f", games of {together} whole" * (together > 1)
         raise UserError(f"{place}: {n} slots (env.n) cannot be shared out evenly to {workers} workers{whole}")
     start_ray(config.cluster.address, workers, origin)
+    wanted = config.sampler
+    given: dict[str, Any] = {"n": n, "workers": workers, "seed": config.seed, "problems": problems}
+    given["patience"] = wanted.patience
     with told(origin, "env"):
         where = {"id": config.env.id, **config.env.options}
-        return Fleet(where, n=n, workers=workers, seed=config.seed, problems=problems)
+        if wanted.asynchronous:
+            return AsyncFleet(where, **given, in_flight=wanted.in_flight, max_lag=wanted.max_lag)
+        return Fleet(where, **given)
 
 
 def start_ray(address: str, workers: int, origin: Origin) -> None:
@@ -221,7 +235,7 @@ def start_ray(address: str, workers: int, origin: Origin) -> None:
     quiet: Any = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == "none":
         cores = max(workers, os.cpu_count() or 1)
-        ray.init(num_cpus=cores, include_dashboard=False, **quiet)
+        ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
         return
     try:
         _knock(address)

@@ -98,10 +98,24 @@ class SamplerConfig(Section):
     """Who plays: `workers` Ray actors that share the `n` slots; 0 = this process."""
 
     workers: Annotated[int, Field(ge=0)] = 0
+    asynchronous: bool = Field(default=False, alias="async")
+    """Workers play on while the learner learns: see `rollouts.asynchronous.AsyncFleet`."""
+    in_flight: Count = 2
+    """Of `async`: requests that each worker has ahead of it."""
+    max_lag: Annotated[int, Field(ge=0)] = 8
+    """Of `async`: updates that the weights which acted may be behind; what is older is dropped."""
+    patience: Seconds = 600.0
+    """Seconds without an answer after which a worker counts as lost, and is replaced."""
     curriculum: CurriculumConfig | None = None
     """For learners of whole episodes, in text tasks of several levels or families."""
     pool: PoolConfig | None = None
     """Whom to play, in board games, beside the learner itself."""
+
+    @model_validator(mode="after")
+    def _workers_for_async(self) -> SamplerConfig:
+        if self.asynchronous and not self.workers:
+            raise ValueError("async is for workers, which play while the learner learns: give workers too")
+        return self
 
 
 class Budget(Section):
@@ -234,7 +248,7 @@ class Config(Section):
 
     def plain(self) -> dict[str, Any]:
         """The config as nested dicts, defaults filled in; `seed` or `seeds`, whichever holds."""
-        data = self.model_dump(exclude_none=True) | {
+        data = self.model_dump(exclude_none=True, by_alias=True) | {
             "env": self.env.model_dump(),
             "agent": self.agent.model_dump(),
         }
@@ -407,7 +421,7 @@ def _nearest(path: tuple[str, ...], model: type[BaseModel], at: tuple[str, ...])
     here = model
     for name in path[len(at) : -1]:
         here = _section(here.model_fields[name].annotation) or here
-    siblings = list(here.model_fields)
+    siblings = [field.alias or name for name, field in here.model_fields.items()]
     near = nearest(path[-1], siblings)
     if near:
         return f"; did you mean '{'.'.join((*path[:-1], near[0]))}'?"
@@ -421,7 +435,7 @@ def _nearest(path: tuple[str, ...], model: type[BaseModel], at: tuple[str, ...])
 def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     keys = []
     for name, field in model.model_fields.items():
-        keys.append(prefix + name)
+        keys.append(prefix + (field.alias or name))
         inner = _section(field.annotation)
         if inner is not None:
             keys += _all_keys(inner, f"{prefix}{name}.")

@@ -25,7 +25,7 @@ from move37.origin import Origin
 from move37.run import CONFIG, Run
 from move37.tally import WINDOW, Tally
 from rollouts.agent import Agent
-from rollouts.fleet import FleetError
+from rollouts.fleet import Fleet, FleetError
 
 if TYPE_CHECKING:
     from move37.exam import Exam
@@ -192,6 +192,9 @@ class Session:
         learner.progress = share_spent(self.config.budget, self.tally, self.seconds())
         with self.clock("collect"):
             rollout = sampler.collect(learner.actor, **learner.wants, **self.opponents())
+        if isinstance(sampler, Fleet):
+            for line in sampler.take_news():
+                self.observer.warn(line)
         with self.clock("learn"), told_of_input(rollout, self.tally):
             reward(rollout)
             metrics = learner.learn(rollout) | reward.learn(rollout) | sampler.told
@@ -291,10 +294,16 @@ class Session:
         with self.clock("checkpoint"):
             if not self.config.evaluate.every and len(self.tally.returns) == WINDOW:
                 self._keep_best(None if self.self_play else self.tally.mean_return)
-            self.games = self.parts.sampler.get_state() if games else without_games(self.games)
+            self.games = self.parts.sampler.get_state() if games else self._without_games()
             self.log.sync()
             self.run.checkpoint_folder.save(self.tally.env_steps, self._state(), self._actor())
         self.saved_at, self.saved_when = self.tally.env_steps, time.perf_counter()
+
+    def _without_games(self) -> dict[str, Any]:
+        """The sampler's state where games in progress are lost: who takes it up begins new ones."""
+        sampler = self.parts.sampler
+        shared = sampler.without_workers() if isinstance(sampler, Fleet) else {}
+        return without_games(self.games) | shared
 
     def _keep_best(self, score: float | None) -> None:
         """Keep the weights where `score` is the highest so far, or where there is nothing to compare by."""

@@ -94,6 +94,6 @@ def hashed(rows: np.ndarray) -> np.ndarray:
 
 
 def going_on(rollout: Rollout) -> np.ndarray:
-    """The ids of the episodes that go on in the next rollout."""
+    """The ids of the episodes that go on in later rollouts, those of idle slots among them."""
     over = rollout.terminated | rollout.truncated
-    return np.setdiff1d(rollout.episode[rollout.valid], rollout.episode[over & rollout.valid])
+    return np.setdiff1d(rollout.episode, rollout.episode[over & rollout.valid])

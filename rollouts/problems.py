@@ -125,7 +125,7 @@ class Curriculum:
         for seed, success in zip(rollout.ended["seed"], rollout.ended["success"]):
             if self._level_of.get(int(seed)) == self.level:
                 self.tried, self.solved = self.tried + 1, self.solved + float(success)
-        self._level_of.clear()
+        _forget(self._level_of, rollout)
         if self.tried >= self.episodes:
             if self.solved / self.tried >= self.bar and self.level + 1 < len(self.levels):
                 self.level += 1
@@ -178,7 +178,7 @@ class Seeking:
 
     def learn(self, rollout: Rollout) -> Metrics:
         choice = np.array([self._choice_of.get(int(seed), -1) for seed in rollout.ended["seed"]], np.int64)
-        self._choice_of.clear()
+        _forget(self._choice_of, rollout)
         judged = (choice >= 0) & (rollout.ended.get("error", np.zeros(len(choice))) == 0)
         group, success = rollout.ended["group"], rollout.ended["success"] > 0
         for k in range(len(self.worth)):
@@ -200,3 +200,9 @@ class Seeking:
         if len(state["worth"]) != len(self.worth):
             raise ValueError(f"{len(state['worth'])} choices of problems were saved, not {len(self.worth)}")
         self.taken, self.worth = int(state["taken"]), np.array(state["worth"], np.float64)
+
+
+def _forget(drawn: dict[int, int], rollout: Rollout) -> None:
+    """Take out the problems of a rollout; of others, workers may not have told yet."""
+    for seed in np.unique(rollout.ended["seed"]):
+        drawn.pop(int(seed), None)

@@ -65,7 +65,7 @@ class DiscountedReturns:
 
     def __init__(self, gamma: float) -> None:
         self.gamma = gamma
-        self.returns = np.zeros(0)
+        self.returns, self.episode = np.zeros(0), np.zeros(0, np.int64)
         self.count, self.mean, self.m2 = 1e-4, 0.0, 0.0
 
     @property
@@ -73,24 +73,34 @@ class DiscountedReturns:
         """The standard deviation of all returns so far."""
         return float(np.sqrt(self.m2 / self.count + 1e-8))
 
-    def follow(self, rewards: np.ndarray, ends: np.ndarray, valid: np.ndarray) -> np.ndarray:
-        """The return up to each row, float64 `[T, n]`; it starts anew after rows where `ends` is set."""
+    def follow(
+        self, rewards: np.ndarray, ends: np.ndarray, valid: np.ndarray, episode: np.ndarray
+    ) -> np.ndarray:
+        """The return up to each row that is `valid`, float64 `[T, n]`.
+
+        It starts anew after rows where `ends` is set, and where an `episode` was left without an end.
+        """
         if self.returns.shape != rewards.shape[1:]:
             self.returns = np.zeros(rewards.shape[1])
+        if self.episode.shape != episode.shape[1:]:  # so in older checkpoints too
+            self.episode = episode[0].copy()
         seen = np.empty(rewards.shape)
-        for t in range(len(rewards)):
-            seen[t] = self.returns = self.returns * self.gamma + rewards[t]
-            self.returns = self.returns * ~ends[t]
+        for t, there in enumerate(valid):
+            so_far = np.where(episode[t] == self.episode, self.returns, 0.0) * self.gamma + rewards[t]
+            seen[t] = self.returns = np.where(there, so_far, self.returns)
+            self.returns = np.where(there & ends[t], 0.0, self.returns)
+            self.episode = np.where(there, episode[t], self.episode)
         self._count(seen[valid])
         return seen
 
     def state_dict(self) -> dict[str, Any]:
         """What later values depend on."""
-        return {"returns": self.returns, "count": self.count, "mean": self.mean, "m2": self.m2}
+        told = {"returns": self.returns, "episode": self.episode}
+        return told | {"count": self.count, "mean": self.mean, "m2": self.m2}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Put back what `state_dict` gave."""
-        self.returns = np.array(state["returns"])
+        self.returns, self.episode = np.array(state["returns"]), np.array(state.get("episode", ()), np.int64)
         self.count, self.mean, self.m2 = float(state["count"]), float(state["mean"]), float(state["m2"])
 
     def _count(self, values: np.ndarray) -> None:
@@ -118,7 +128,8 @@ class Normalise(Term):
         self.returns = DiscountedReturns(gamma)
 
     def __call__(self, rollout: Rollout) -> np.ndarray:
-        self.returns.follow(rollout.env_rewards, rollout.terminated | rollout.truncated, rollout.valid)
+        ends = rollout.terminated | rollout.truncated
+        self.returns.follow(rollout.env_rewards, ends, rollout.valid, rollout.episode)
         scaled = rollout.env_rewards / self.returns.deviation
         return np.clip(scaled, -self.clip, self.clip).astype(np.float32)
 
@@ -135,6 +146,7 @@ TERMS: dict[str, type[Term] | str] = {
     "normalise": Normalise,
     "counts": "rollouts.counts:Counts",
     "curiosity": "agents.curiosity:Curiosity",
+    "forfeits": "llm_rl.boards:forfeits",
     "novelty": "llm_rl.novelty:Novelty",
 }
 """The terms of short names; some by their import path, to be loaded when asked for."""

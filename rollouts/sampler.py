@@ -67,7 +67,8 @@ class Sampler:
         """Play `steps` rows in every slot, or `episodes` whole episodes.
 
         With `opponents`, each episode has one of them in the seats that `agent` does not hold (its own seat
-        alternates): they take turns, or are drawn by `odds`, a weight each. Games in progress go on with whom
+        alternates, but in groups it is the one that is to move first): they take turns, or are drawn by
+        `odds`, a weight each, one for each group. Games in progress go on with whom
         they began with, by the place in the list, which may grow. Without any, `agent` holds every seat.
         `keep_obs=False` leaves out what only learning needs (obs and final obs). Raises `ValueError` for
         numbers that do not fit together.
@@ -94,6 +95,10 @@ class Sampler:
     def sync(self, learner: Agent) -> None:
         """The agent that acts here is the learner's own: only the version of its weights moves on."""
         self.version += 1
+
+    def restart(self) -> None:
+        """Let games in progress be: a stream of steps begins anew, with other ones."""
+        self.obs, self.restarts = None, self.restarts + 1
 
     def get_state(self) -> dict[str, Any]:
         """Everything that the coming rollouts depend on; `env` is None where it cannot be saved."""
@@ -173,7 +178,7 @@ class Sampler:
                 named = [problems[t // group_size] for t in tries]
                 ids = first_id + tries
                 groups = self._ids(ids - tries % group_size) if group_size > 1 else -1
-                self._begin_problems(slots, named, ids, groups)
+                self._begin_problems(slots, named, ids, groups, ids // group_size)
 
         def end(slots: np.ndarray) -> None:
             self._live[slots] = False
@@ -189,7 +194,7 @@ class Sampler:
         if not recorder.length:
             raise ValueError(f"in none of the {episodes} episodes was it ever the agent's turn")
         rollout = self._finish(recorder, None)
-        self.obs, self.restarts = None, self.restarts + 1  # a stream of steps begins anew, with other games
+        self.restart()
         self.told = self.problems.learn(rollout)
         return rollout
 
@@ -332,12 +337,16 @@ class Sampler:
         """The environment has begun new episodes in `slots` by itself: give them ids and seats."""
         ids = self.episodes + np.arange(len(slots))
         self.episodes += len(slots)
-        self._name(slots, ids)
+        self._name(slots, ids, ids)
 
     def _begin_problems(
-        self, slots: np.ndarray, problems: Sequence[Problem], ids: np.ndarray, groups: Any
+        self, slots: np.ndarray, problems: Sequence[Problem], ids: np.ndarray, groups: Any, turns: np.ndarray
     ) -> None:
-        """Begin named problems in `slots`; an episode's randomness is its own, whatever its slot."""
+        """Begin named problems in `slots`; an episode's randomness is its own, whatever its slot.
+
+        Those of a group face one position, so the agent has the seat that is to move there, against one
+        opponent, by whose `turns` it is.
+        """
         mask = np.zeros(self.n, bool)
         mask[slots] = True
         seeds: list[int] = [0] * self.n
@@ -357,7 +366,9 @@ class Sampler:
         self._group[slots] = groups
         for slot, episode in zip(slots, ids):
             self._rng[slot] = np.uint64(seeds_from([self.seed, self.worker, 1, episode], 1)[0])
-        self._name(slots, ids)
+        self._name(slots, ids, turns)
+        if np.any(np.asarray(groups) != -1):
+            self._seat[slots] = self._to_play(self.obs)[slots]
         for slot, problem in zip(slots, problems):
             if problem.seat is not None:
                 self._seat[slot] = problem.seat
@@ -366,21 +377,21 @@ class Sampler:
         """Idle slots must be reset once too, by any seed."""
         return [s if m else i for i, (s, m) in enumerate(zip(seeds, mask))]
 
-    def _name(self, slots: np.ndarray, ids: np.ndarray) -> None:
+    def _name(self, slots: np.ndarray, ids: np.ndarray, turns: np.ndarray) -> None:
         self._episode[slots] = self._ids(ids)
         for chair in self._chairs:
             chair.begin(slots)
         if self.seats > 1:
-            self._seat[slots] = ids % self.seats
-            self._opponent[slots] = self._draw(ids)
+            self._seat[slots] = turns % self.seats
+            self._opponent[slots] = self._draw(turns)
 
-    def _draw(self, ids: np.ndarray) -> np.ndarray:
+    def _draw(self, turns: np.ndarray) -> np.ndarray:
         """The opponent in each of these episodes: in turn, or by the odds and a generator of its own."""
         if self._odds is None:
-            return (ids // self.seats) % max(1, len(self._chairs) - 1)
+            return (turns // self.seats) % max(1, len(self._chairs) - 1)
         seed = int(seeds_from([self.seed, self.worker, 3], 1)[0])
         below = np.cumsum(self._odds)
-        return np.searchsorted(below / below[-1], uniform(from_seeds(seed + ids)), side="right")
+        return np.searchsorted(below / below[-1], uniform(from_seeds(seed + turns)), side="right")
 
     def _ids(self, counts: np.ndarray) -> np.ndarray:
         """Ids that no other worker gives."""

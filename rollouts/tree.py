@@ -54,7 +54,8 @@ def blank(like: Tree, n: int) -> Tree:
         return ("",) * n
     if hasattr(like, "new_zeros"):
         return like.new_zeros((n, *like.shape[1:]))
-    return np.zeros((n, *like.shape[1:]), like.dtype)
+    shape = (n, *like.shape[1:])
+    return np.full(shape, "", object) if like.dtype == object else np.zeros(shape, like.dtype)
 
 
 def scatter(values: Tree, index: np.ndarray, n: int) -> Tree:

@@ -21,7 +21,7 @@ WALK = {"id": "tests.toys:Walk"}
 def cluster():
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield ray
     ray.shutdown()
 
@@ -225,12 +225,20 @@ def test_too_few_cores_are_told(cluster, monkeypatch):
         fleet(False, workers=3)
 
 
-def test_a_killed_worker_is_named(cluster):
+def test_a_killed_worker_is_named_and_replaced(cluster):
     there = fleet(False)
     there.collect(coin(Walk(1)), steps=2)
-    cluster.kill(there.workers[1])
-    with pytest.raises(FleetError, match="worker 1 of 2 was lost"):
-        there.collect(coin(Walk(1)), steps=2)
+    cluster.kill(there.roster.places[1].actor)
+    assert there.collect(coin(Walk(1)), steps=2).valid.all()
+    assert there.take_news() == ["worker 1 was lost (killed, or out of memory); worker 2 takes its place"]
+    there.close()
+
+
+def test_what_a_fleet_says_of_itself(cluster):
+    here, there = fleet(True), fleet(False)
+    for playing in (here, there):
+        playing.collect(coin(Walk(1)), steps=2)
+        assert playing.told == {"fleet/workers": 2, "fleet/restarts": 0}
     there.close()
 
 
