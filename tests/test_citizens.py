@@ -106,7 +106,7 @@ def test_rllib_learns_our_games():
     config = rllib(n_steps=128)
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
     algorithm = config.build_algo()
     try:
         for _ in range(30):

@@ -74,6 +74,9 @@ class Task(ABC):
     """How often the agent speaks in an episode at most; more than once in a `Dialogue` only."""
     stops: ClassVar[tuple[str, ...]] = ()
     """Where the agent writes one of these, its turn is over."""
+    runs_programs: ClassVar[bool] = False
+    """Whether it needs the sandbox (`envs.text.sandbox`), so that an environment says at once where that
+    cannot start."""
     deadline: ClassVar[float | None] = None
     """Seconds that a call of its verifier may take before its process is killed, where none are asked for.
 

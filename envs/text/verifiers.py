@@ -22,7 +22,7 @@ class Verifiers:
     each is in a process of its own; with 0 all are here. None stands for `Task.deadline` or, where that is
     None too: here for the families of this suite, which always come to an end, 5 seconds for a user's own.
 
-    Raises `OptionError` for a deadline out of range.
+    Raises `OptionError` for a deadline out of range, and where programs cannot be run but have to be.
     """
 
     def __init__(
@@ -31,6 +31,8 @@ class Verifiers:
         if deadline is not None and not 0 <= deadline < math.inf:
             raise OptionError("deadline", f"deadline must be 0 (none) or more seconds, not {deadline}")
         self.families, self.deadline = dict(families), deadline
+        if any(task.runs_programs for task, _ in self.families.values()):
+            _check_sandbox()
         self._guards: dict[str, Guard] = {}
 
     def call(self, name: str, method: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
@@ -57,6 +59,15 @@ class Verifiers:
         for guard in self._guards.values():
             guard.close()
         self._guards.clear()
+
+
+def _check_sandbox() -> None:
+    from envs.text.sandbox import SandboxError, shared
+
+    try:
+        shared()
+    except SandboxError as error:
+        raise OptionError("id", str(error)) from None
 
 
 def _checked(method: str, found: Any) -> Any:

@@ -191,16 +191,19 @@ def _launch(
         handles = (theirs.fileno(), life, *files.values())
         named = [str(part) for pair in files.items() for part in pair]
         command = [interpreter(), *FLAGS, "-c", CODE, str(theirs.fileno()), str(life), *named]
-        process = subprocess.Popen(
-            [*wrapped(bubblewrap, folder), *command] if bubblewrap else command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=stderr,
-            pass_fds=handles,
-            env=ENVIRONMENT,
-            cwd="/",
-            start_new_session=True,  # Ctrl-C is for us
-        )
+        try:
+            process = subprocess.Popen(
+                [*wrapped(bubblewrap, folder), *command] if bubblewrap else command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                pass_fds=handles,
+                env=ENVIRONMENT,
+                cwd="/",
+                start_new_session=True,  # Ctrl-C is for us
+            )
+        except OSError as error:
+            raise SandboxError(f"programs cannot be run in a sandbox here: {error}") from None
     return process, ours
 
 

@@ -376,7 +376,7 @@ def test_frozen_weights_are_digested_once(monkeypatch):
 def test_ray_plays_a_growing_pool_as_workers_in_process_do():
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     try:
         env = envs.make(n=4, **BOARD)
         learner, weak = ppo(env, lr=3e-3), Random(env.single_observation_space, env.single_action_space)

@@ -59,6 +59,7 @@ class PythonTool(Dialogue):
     """
 
     title = "Python tool"
+    runs_programs = True
     about = "answer questions about numbers, letters and tables by programs"
     instructions = (
         "Answer the question with a number. 'count of aek in' asks how often any of these letters occurs. "

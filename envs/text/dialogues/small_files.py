@@ -82,6 +82,7 @@ class SmallFiles(Dialogue):
     """
 
     title = "Small files"
+    runs_programs = True
     about = "find and mend the fault in a few files of Python"
     instructions = (
         "After 'mend:' stand the names of a few Python files, such as owl for owl.py, which are read as "

@@ -337,7 +337,7 @@ def test_it_works_in_a_ray_worker():
             outcomes = guard.call("verify", [FINE, ("loop", QUESTION), FINE])
             return outcomes, pid_of(guard)
 
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     try:
         outcomes, pid = ray.get(work.remote())
     finally:

@@ -68,7 +68,7 @@ def test_verdicts_in_threads_are_those_of_the_process_itself():
 def test_verdicts_of_every_family_are_the_same_in_ray_workers():
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         tasks = [ray.remote(found_in_a_process).remote(name) for name in NAMES]
         assert [found for found in ray.get(tasks) if found] == []

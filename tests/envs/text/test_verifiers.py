@@ -7,7 +7,10 @@ import os
 import numpy as np
 import pytest
 
+import envs
+from envs.options import OptionError
 from envs.text.guard import Fault
+from envs.text.sandbox import SandboxError
 from envs.text.task import Dialogue, Verdict
 from envs.text.verifiers import Verifiers
 from tests.envs.text.guard_toys import Faulty
@@ -90,3 +93,13 @@ def test_which_deadline_there_is(asked, own, name, expected):
     task = Faulty()
     task.deadline = own
     assert Verifiers({name: (task, {})}, asked)._deadline(name) == expected
+
+
+def test_where_programs_cannot_be_run_it_is_said_at_once(monkeypatch):
+    def lacking():
+        raise SandboxError("programs cannot be run in a sandbox here: no interpreter")
+
+    monkeypatch.setattr("envs.text.sandbox.shared", lacking)
+    with pytest.raises(OptionError, match=r"^programs cannot be run in a sandbox here: no interpreter$"):
+        envs.make("text/PythonTool-v0")
+    envs.make("text/Addition-v0").close()
