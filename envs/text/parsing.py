@@ -11,6 +11,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
+from math import gcd
 
 THINK, END_THINK = "<think>", "</think>"
 ANSWER, END_ANSWER = "<answer>", "</answer>"
@@ -66,12 +67,21 @@ _NUMBER = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3})+|\d+)(?:/(\d+)|\.(\d+))?", re.A
 
 def normal(answer: str) -> str:
     """An answer in the form by which answers are compared: a number as a number, all else without spaces."""
-    value = number(answer)
+    value, _ = _read_number(answer)
     return "".join(answer.split()) if value is None else str(value)
 
 
 def number(text: str) -> Fraction | None:
-    r"""The number that `text` is: `-7`, `+7`, `1,234`, `3/4`, `0.75`, `7.`, `$7$`, `\boxed{7}`; else None."""
+    r"""The number that `text` is: `-7`, `+7`, `1,234`, `3/4`, `0.75`, `7.`, `$7$`, `\boxed{7}`; else None.
+
+    A fraction is one in lowest terms: `48/2` and `4/8` are divisions that are still to be done.
+    """
+    value, finished = _read_number(text)
+    return value if finished else None
+
+
+def _read_number(text: str) -> tuple[Fraction | None, bool]:
+    """(the value of a number or of a division, whether nothing is left to be done)."""
     text = plain(text)
     while text.startswith("\\boxed{") and text.endswith("}"):
         text = text[len("\\boxed{") : -1].strip()
@@ -80,16 +90,17 @@ def number(text: str) -> Fraction | None:
         text = text[:-1]
     found = _NUMBER.fullmatch(text)
     if not found or len(text) > 1000:
-        return None
+        return None, False
     sign, whole, below, decimals = found.groups()
-    value = Fraction(int(whole.replace(",", "")))
+    value, finished = Fraction(int(whole.replace(",", ""))), True
     if below:
         if int(below) == 0:
-            return None
+            return None, False
+        finished = int(below) > 1 and gcd(value.numerator, int(below)) == 1
         value /= int(below)
     if decimals:
         value += Fraction(int(decimals), 10 ** len(decimals))
-    return -value if sign == "-" else value
+    return -value if sign == "-" else value, finished
 
 
 def whole_number(text: str) -> int | None:

@@ -66,7 +66,7 @@ def check_split(
     size = space_of(task, level)
     if split is not None and size is not None and size * min(test_share, 1 - test_share) < FEWEST:
         said = f"level {level} of {family} has {size:,.0f} problems, too few for a train and a test split"
-        raise OptionError("split", said)
+        raise OptionError("split", f"{said} (leave out split)")
 
 
 def check_size(

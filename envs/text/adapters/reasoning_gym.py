@@ -35,7 +35,6 @@ from envs.text.task import Question, Task, Verdict
 _DIGITS = r"[-+]?\d+(\.\d+)?"
 SCORED: dict[str, str] = {
     "advanced_geometry": rf"{_DIGITS}°?|\({_DIGITS}, ?{_DIGITS}\)",
-    "coin_flip": rf"{_DIGITS}(/\d+)?",
     "cryptarithm": r"[A-Z]=\d(, ?[A-Z]=\d)*",
     "decimal_arithmetic": _DIGITS,
     "graph_color": r"\{.*\}",
@@ -47,7 +46,6 @@ SCORED: dict[str, str] = {
     "palindrome_partitioning": r"\[.*\]",
     "power_function": rf"{_DIGITS}([eE][-+]?\d+)?",
     "prime_factorization": r"\d+( ?× ?\d+)*",
-    "propositional_logic": r"[A-Z¬∧∨→↔()\s]+",
     "quantum_lock": r"[ABC]( ?→ ?[ABC])*",
     "rubiks_cube": r"[UDLRFB]'?( [UDLRFB]'?)*",
     "shortest_path": r"[a-z]+( [a-z]+)*",
@@ -62,6 +60,8 @@ Of no other task is the scorer called.
 EXPRESSIONS = {"countdown": "target", "puzzle24": None}
 """Tasks that ask for an expression of all the numbers; where the value that it must have stands."""
 TWENTY_FOUR = 24
+PRECISION = Fraction(1, 10_000)
+"""Of a probability: the share of it by which an answer may be off."""
 REFUSED = {
     "boxnet": "it tells no right answer, by which the rest could be checked",
     "rush_hour": "it tells no right answer, by which the rest could be checked",
@@ -69,10 +69,38 @@ REFUSED = {
     "polynomial_multiplication": "its answers are formulas, which its scorer runs as code",
     "simple_integration": "its answers are formulas, which its scorer runs as code",
     "intermediate_integration": "its answers are formulas, which its scorer runs as code",
+    "propositional_logic": "whatever follows from the premises is right, and P ∨ Q does in most problems",
 }
 """Tasks that are not on offer, and why."""
-OWN_ANSWERS = {"propositional_logic": "example_answer", "rubiks_cube": "example_correct_answer"}
+OWN_ANSWERS = {"rubiks_cube": "example_correct_answer"}
 """Where a right answer stands, of those that give none."""
+CONSTANTS = {
+    "acre": 0.5,
+    "aiw": 0.3,
+    "binary_alternation": 0.3,
+    "circuit_logic": 0.65,
+    "course_schedule": 0.6,
+    "game_of_life_halting": 0.6,
+    "gcd": 0.35,
+    "graph_color": 0.4,
+    "isomorphic_strings": 0.6,
+    "knight_swap": 0.3,
+    "largest_island": 0.3,
+    "letter_counting": 0.45,
+    "mahjong_puzzle": 0.45,
+    "maze": 0.4,
+    "polynomial_equations": 0.35,
+    "ransom_note": 0.6,
+    "rotten_oranges": 0.45,
+    "self_reference": 0.4,
+    "shortest_path": 0.5,
+    "syllogism": 0.75,
+    "zebra_puzzles": 0.35,
+}
+"""`constant` of the tasks in which one answer solves more than a fifth of the problems of the usual size.
+
+Their answers are few, or one is frequent; of `graph_color`, many graphs share a colouring.
+"""
 SIZES = {"acre": 1000, "gsm_symbolic": 100_000, "list_functions": 100_000, "word_ladder": 500}
 """Problems of tasks that prepare all of them when they begin."""
 SIZE = 2**31 - 1
@@ -100,13 +128,13 @@ class ReasoningGym(Task):
     about = "task=NAME, config={}: a task of the package reasoning-gym"
     instructions = "Solve the problem. Answer with the solution alone, in the form that the problem asks for."
     levels = 1
-    constant = 1.0
     deadline: ClassVar[float | None] = 5.0
 
     def __init__(self, *, task: str, config: Mapping[str, Any] | None = None) -> None:
         given = {"seed": 0, "size": SIZES.get(task, SIZE), **(config or {})}
         self.task, self.size, self.dataset = task, int(given["size"]), _dataset(task, given)
         self.title = f"Reasoning Gym, {task}"  # type: ignore[misc]
+        self.constant = CONSTANTS.get(task, Task.constant)
         self._asked = _asked.setdefault(json.dumps([task, given], sort_keys=True, default=str), {})
         self._entry = lru_cache(KEPT)(self._make)
 
@@ -185,6 +213,8 @@ class ReasoningGym(Task):
         """What is wrong with an answer that is not the package's own; empty where it is right."""
         if self.task in EXPRESSIONS:
             return _expression_error(answer, entry["metadata"], EXPRESSIONS[self.task])
+        if self.task == "coin_flip":
+            return _probability_error(answer, entry["metadata"]["rational"])
         if self.task == "n_queens":
             return "" if answer in entry["metadata"]["valid_answers"] else "no solution"
         if self.task not in SCORED:
@@ -254,3 +284,11 @@ def _expression_error(answer: str, told: Mapping[str, Any], target: str | None) 
         return "not each of the numbers once"
     wanted = TWENTY_FOUR if target is None else told[target]
     return "" if found == wanted else f"it is {found}, not {wanted}"
+
+
+def _probability_error(answer: str, told: Mapping[str, int]) -> str:
+    """What is wrong with a probability; the package writes ten digits of it, and takes any that begin it."""
+    said, right = number(answer), Fraction(told["numerator"], told["denominator"])
+    if said is None:
+        return "no number"
+    return "" if abs(said - right) <= PRECISION * right else "another probability"

@@ -2,22 +2,37 @@
 
 import re
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import envs
+import envs.text.check as check_of_text
 from envs.options import OptionError
 from envs.text import load
-from envs.text.check import Case, check_garbage, check_question, check_right, check_wrong, same
+from envs.text.check import (
+    Case,
+    best_constant,
+    check_constant,
+    check_garbage,
+    check_question,
+    check_right,
+    check_task,
+    check_wrong,
+    measured,
+    same,
+)
 from envs.text.parsing import write
 
 pytest.importorskip("reasoning_gym")
 
-from envs.text.adapters.reasoning_gym import REFUSED, SCORED, ReasoningGym, supported
+from envs.text.adapters.reasoning_gym import CONSTANTS, EXPRESSIONS, REFUSED, SCORED, ReasoningGym, supported
 
 SAMPLE = ("ab", "chain_sum", "graph_color", "game_of_life", "n_queens", "countdown", "puzzle24", "jugs")
+JUDGED = (*SCORED, *EXPRESSIONS, "coin_flip", "n_queens")
+"""Tasks of which other answers than the package's own may be right."""
 
 
 def judge(task):
@@ -27,6 +42,8 @@ def judge(task):
         entry = task._make(question.data)
         if same(answer, entry["answer"]) or answer in entry["metadata"].get("valid_answers", ()):
             return True
+        if task.task == "coin_flip":
+            return number_of(answer) == pytest.approx(float(entry["answer"]), rel=2e-4, abs=0)
         if task.task in ("countdown", "puzzle24"):
             return used(answer) == sorted(entry["metadata"]["numbers"])
         try:
@@ -35,6 +52,15 @@ def judge(task):
             return False
 
     return right
+
+
+def number_of(answer):
+    """A decimal or a fraction as a float, else nan."""
+    above, _, below = answer.partition("/")
+    try:
+        return float(above) / float(below or 1)
+    except (ValueError, ZeroDivisionError):
+        return float("nan")
 
 
 def used(answer):
@@ -65,6 +91,60 @@ def test_a_task_holds_what_every_family_promises(name):
 @pytest.mark.parametrize("name", list(supported()))
 def test_every_task_holds_what_every_family_promises(name):
     check(name, 3)
+
+
+@pytest.mark.parametrize("name", ["coin_flip", "decimal_arithmetic", "n_queens", "shortest_path"])
+def test_the_whole_contract(name):
+    task = ReasoningGym(task=name)
+    check_task(task, 3, right=judge(task), seconds=5.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", JUDGED)
+def test_the_whole_contract_of_all_that_have_several_right_answers(name, monkeypatch):
+    monkeypatch.setattr(check_of_text, "CONSTANT", 100)  # some draw three problems a second
+    task = ReasoningGym(task=name)
+    check_task(task, 3, right=judge(task), seconds=5.0)
+
+
+@pytest.mark.parametrize("name", ["circuit_logic", "gcd", "shortest_path", "syllogism"])
+def test_what_one_answer_solves_is_declared(name):
+    task = ReasoningGym(task=name)
+    _, share = best_constant(task, 1)
+    assert 0.2 < share <= task.constant == CONSTANTS[name] < share + 0.15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(CONSTANTS.keys() - set(JUDGED)))
+def test_no_constant_answer_solves_more_than_is_declared(name, monkeypatch):
+    monkeypatch.setattr(check_of_text, "CONSTANT", 150)  # some draw three problems a second
+    check_constant(ReasoningGym(task=name), 1)
+
+
+def test_a_colouring_that_many_graphs_share():
+    task = ReasoningGym(task="graph_color")
+    colouring = (
+        '{"0":3,"1":1,"2":2,"3":2,"4":1,"5":2,"6":3,"7":1,"8":2,"9":3}'  # climbed to, for these graphs
+    )
+    share = np.mean([task.check(colouring, question).success for question in measured(task, 1)])
+    assert 0.2 < share <= task.constant == 0.4
+
+
+def test_a_probability_is_compared_as_a_number():
+    """The scorer pays in full what begins with the same digits, and all that is off by 0.0001."""
+    task = ReasoningGym(task="coin_flip")
+    questions = measured(task, 1)
+    for constant in ("0", "0.", "0.0", "1", "0.5", "0.0001", "0.00005"):
+        assert np.mean([task.check(constant, question).success for question in questions]) < 0.1
+    for question in questions[:50]:
+        told = task._entry(question.data)["metadata"]["rational"]
+        right = told["numerator"] / told["denominator"]
+        for said in (f"{right:.12f}", str(Fraction(told["numerator"], told["denominator"]))):
+            assert task.check(said, question).success
+        for said in (f"{right * 1.001:.12f}", f"-{right:.12f}", f"{right:.12f}%", "nan", "1/0"):
+            assert not task.check(said, question).success, said
+        if f"{right:.1f}" != str(right):
+            assert not task.check(f"{right:.12f}"[:3], question).success
 
 
 @pytest.mark.parametrize(
