@@ -34,6 +34,7 @@ import numpy as np
 from envs.text.code import language
 from envs.text.code.language import AGAIN, KINDS, LETTERS, LIST, NUMBER, SIMPLE, WORD, Stage
 from envs.text.code.running import Tests, defines_f, judge, prepare
+from envs.text.files.answers import unfenced
 from envs.text.lines import right_lines
 from envs.text.parsing import plain, read
 from envs.text.task import Question, Task, Verdict, each
@@ -89,6 +90,7 @@ class Functions(Task):
     """Write a function of a number, a list or a word. `data` is (kind, start, stages, arguments shown)."""
 
     title = "Functions"
+    runs_programs = True
     about = "write a Python function, checked by hidden tests"
     instructions = (
         "Write a Python program that defines a function f of one argument: a whole number, a list of whole "
@@ -206,18 +208,23 @@ def hidden_tests(spec: Spec) -> Tests:
 
 def judged(answer: str, spec: Spec) -> Verdict:
     """What a program is worth as an answer. The family's own is known to be right, and not run."""
-    said = plain(answer)
+    said = said_program(answer)
     if said == program(spec):
         return Verdict(1.0, True, True, "", {"tests": 1.0})
     return judge(said, hidden_tests(spec))
+
+
+def said_program(answer: str) -> str:
+    """The program in an answer, in the last block between ``` lines if there is one; empty if it is open."""
+    return plain(unfenced(plain(answer)) or "")
 
 
 def prepare_answers(calls: Sequence[tuple[str, Question]]) -> None:
     """Run the programs of several completions beside each other."""
     asked = []
     for completion, question in calls:
-        said, spec = read(completion).answer, Spec(*question.data[:3])
-        if said is not None and said != program(spec) and defines_f(said):
+        said, spec = said_program(read(completion).answer or ""), Spec(*question.data[:3])
+        if said != program(spec) and defines_f(said):
             asked.append((said, hidden_tests(spec)))
     prepare(asked)
 
@@ -336,12 +343,15 @@ def _places(lots: Iterator[float], level: Level) -> set[int]:
 
 
 def _shorter(spec: Spec) -> Iterator[Spec]:
-    """The specs with one stage, or all but one branch of it, left out, where that is one."""
+    """The specs with one stage, one branch of it, or all but one branch, left out, where that is one."""
     kind = spec.kind
     for i, stage in enumerate(spec.stages):
         before, after = spec.stages[:i], spec.stages[i + 1 :]
         if stage[0] == "if":
-            yield from (spec._replace(stages=(*before, branch, *after)) for branch in stage[2:])
+            test, yes, no = stage[1:]
+            nothing = ("plus" if kind == NUMBER else "skip", 0)
+            others = (yes, no, ("if", test, nothing, no), ("if", test, yes, nothing))
+            yield from (spec._replace(stages=(*before, other, *after)) for other in others)
         elif language.gives(stage, kind) == kind and (before or after):
             yield spec._replace(stages=(*before, *after))
         kind = language.gives(stage, kind)
@@ -398,16 +408,22 @@ def _check_recursion(spec: Spec, shown: Sequence[int]) -> None:
 
 
 def _arguments() -> dict[str, tuple[Any, ...]]:
-    """What functions are tested with, by what they are of."""
+    """What functions are tested with, by what they are of: short ones, then long ones, which tell more."""
     rng = np.random.default_rng(37)
-    sizes = [n % 9 for n in range(63)]
-    lists = [tuple(rng.integers(-9, 21, size=size).tolist()) for size in sizes]
-    words = ["".join(rng.choice(list(LETTERS), size=size)) for size in sizes]
+
+    def lists(sizes: list[int]) -> tuple[Any, ...]:
+        return tuple([tuple(rng.integers(-9, 21, size=size).tolist()) for size in sizes])
+
+    def words(sizes: list[int]) -> tuple[Any, ...]:
+        return tuple(["".join(rng.choice(list(LETTERS), size=size)) for size in sizes])
+
+    short, long = [n % 9 for n in range(63)], [9 + n % 4 for n in range(32)]
+    some_lists, some_words = lists(short), words(short)
     numbers = [int(n) for n in rng.permutation(np.arange(-15, 45))]
     return {
         NUMBER: tuple(numbers),
-        LIST: ((4, 4, 1, 4), *lists),
-        WORD: ("noon", *words),
+        LIST: ((4, 4, 1, 4), *some_lists, *lists(long)),
+        WORD: ("noon", *some_words, *words(long)),
         RECURSION: tuple(range(9)),
     }
 

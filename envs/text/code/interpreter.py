@@ -4,10 +4,11 @@ r"""A small interpreter of a small Python.
     machine.printed == ["12"]
     machine.traced == [(1, "a=3"), (2, "i=0"), (3, "a=6"), (2, "i=1"), (3, "a=12"), (4, "print 12")]
 
-It walks the tree that `ast.parse` makes of a text; nothing is compiled, or handed to Python to run. It knows
-numbers, texts, lists, assignments, `if`, `for`, `while`, functions, comprehensions, and the functions and
-methods that are listed here. All that it knows is as in Python; what it does not know, or what goes beyond
-its bounds on steps, depth and size, is `Unknown`. So any text may be given to it, and what it says is so.
+It walks the tree that `ast.parse` makes of a text; nothing is handed to Python to run. It knows numbers,
+texts, lists, assignments, `if`, `for`, `while`, functions, comprehensions, and the functions and methods that
+are listed here. All that it knows is as in Python; what it does not know, also in lines that are never
+reached, and what goes beyond its bounds on steps, depth and size, is `Unknown`. So any text may be given to
+it, and what it says is so.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 STEPS, DEPTH = 50_000, 30
-"""Statements and expressions in all, and calls within calls."""
+"""Statements and expressions in all, long values for more than one, and calls within calls."""
 LARGEST, LONGEST = 10**60, 300
-"""The largest number, and the longest text or list."""
+"""The largest number, and the longest text or list, with all that is in it."""
+LONGEST_STORY = 100_000
+"""Characters of all that is printed and told."""
 LONGEST_PROGRAM, DEEPEST = 1000, 30
 """Characters, and brackets and signs before a value that are open at once."""
 
@@ -63,6 +66,13 @@ METHODS: dict[type, tuple[str, ...]] = {
     list: ("append", "count", "pop", "reverse", "sort"),
     str: ("count", "join", "replace"),
 }
+STATEMENTS = (ast.Assign, ast.AugAssign, ast.If, ast.While, ast.For, ast.FunctionDef, ast.Return, ast.Expr)
+PARTS = (
+    *(ast.Module, ast.arguments, ast.arg, ast.keyword, ast.comprehension, ast.Load, ast.Store),
+    *(ast.Tuple, ast.Slice, ast.Attribute, ast.Lambda, ast.GeneratorExp),
+    *(ast.USub, ast.Not, ast.And, ast.Or),
+)
+"""Parts of a program that are known, beside `STATEMENTS`, `EXPRESSIONS` and `OPERATORS`."""
 _OPEN = re.compile(r"[(\[{]|[-+~]|\bnot\b|\blambda\b|\bif\b")
 
 
@@ -106,6 +116,8 @@ class Machine:
     mentioned: frozenset[str] = frozenset()
     """All names to which the program gives a meaning anywhere."""
     steps: int = 0
+    length: int = 0
+    """Of all that is told."""
 
     def run(self, program: ast.Module) -> None:
         """Run the whole of it. Raises `Unknown` and `Raised`."""
@@ -194,11 +206,12 @@ class Machine:
     def _act(self, call: ast.Call) -> None:
         """A call as a statement: `print`, or a method that changes a list."""
         match call.func:
-            case ast.Name(id="print") if not call.keywords and "print" not in self._scope():
+            case ast.Name(id="print") if not call.keywords:
+                if not self.tracing:
+                    raise Unknown("what it prints is not told")
                 text = " ".join([str(self._value(argument)) for argument in call.args])
-                self.printed.append(text)
-                if self.tracing:
-                    self.traced.append((call.lineno, f"print {text}"))
+                self.printed.append(_bounded(text))
+                self._told(call.lineno, f"print {text}")
             case ast.Attribute(value=ast.Name(id=name)):
                 self._called(call)
                 self._tell(call.lineno, f"{name}=", self._name(name))
@@ -212,7 +225,9 @@ class Machine:
         known = EXPRESSIONS.get(type(node))
         if known is None:
             raise Unknown(f"a {type(node).__name__} is not known")
-        return _bounded(known(self, node))
+        value = _bounded(known(self, node))
+        self.steps += _size(value) // 8
+        return value
 
     def _constant(self, node: ast.Constant) -> Any:
         return node.value
@@ -266,8 +281,9 @@ class Machine:
         if len(node.generators) != 1:
             raise Unknown("two loops in one expression are not known")
         (loop,) = node.generators
-        items, before, told = self._items(loop.iter), self._scope(), self.tracing
-        self.scopes[-1], self.tracing = {**before}, False
+        items, told = self._items(loop.iter), self.tracing
+        self.scopes.append({**self._scope()})
+        self.tracing = False
         try:
             for item in items:
                 self._step()
@@ -275,12 +291,13 @@ class Machine:
                 if all(self._value(test) for test in loop.ifs):
                     yield self._value(node.elt)
         finally:
-            self.scopes[-1], self.tracing = before, told
+            self.scopes.pop()
+            self.tracing = told
 
     def _called(self, call: ast.Call) -> Any:
         self._step()
         match call.func:
-            case ast.Attribute(value=ast.Name(id="dict"), attr="fromkeys") if not self._is_own("dict"):
+            case ast.Attribute(value=ast.Name(id="dict"), attr="fromkeys"):
                 if len(call.args) != 1 or call.keywords:
                     raise Unknown("such a call is not known")
                 return dict.fromkeys(self._value(call.args[0]))
@@ -288,11 +305,12 @@ class Machine:
                 return self._method(self._value(owner), name, call)
             case ast.Name(id=name) if self._is_own(name) and not call.keywords:
                 return self._call(name, [self._value(argument) for argument in call.args])
-            case ast.Name(id=name) if name in FUNCTIONS and not self._is_own(name):
-                named = {str(keyword.arg): self._value(keyword.value) for keyword in call.keywords}
-                if len(named) < len(call.keywords) or "key" in named or "None" in named:
+            case ast.Name(id=name) if name in FUNCTIONS:
+                if any(keyword.arg in (None, "key") for keyword in call.keywords):
                     raise Unknown("such a call is not known")
-                return FUNCTIONS[name](*self._arguments(name, call), **named)
+                arguments = self._arguments(name, call)
+                named = {str(keyword.arg): self._value(keyword.value) for keyword in call.keywords}
+                return FUNCTIONS[name](*arguments, **named)
             case ast.Name(id=name):
                 self._found(name)
         raise Unknown("such a call is not known")
@@ -313,16 +331,18 @@ class Machine:
 
     def _items(self, node: ast.expr) -> Iterable[Any]:
         """What is gone through once."""
-        if isinstance(node, ast.GeneratorExp):
-            return list(self._comprehended(node))
         match node:
-            case ast.Call(func=ast.Name(id="zip"), args=arguments, keywords=[]) if not self._is_own("zip"):
+            case ast.Call(func=ast.Name(id="zip"), args=arguments, keywords=[]):
                 return map(_flat, zip(*[self._value(argument) for argument in arguments]))
         return self._value(node)
 
     def _arguments(self, name: str, call: ast.Call) -> list[Any]:
-        read = self._items if name in ITERATING and len(call.args) == 1 else self._value
-        return [read(argument) for argument in call.args]
+        if name not in ITERATING or len(call.args) != 1:
+            return [self._value(argument) for argument in call.args]
+        (argument,) = call.args
+        if isinstance(argument, ast.GeneratorExp):
+            return [list(self._comprehended(argument))]
+        return [self._items(argument)]
 
     def _method(self, owner: Any, name: str, call: ast.Call) -> Any:
         if not hasattr(owner, name):
@@ -381,7 +401,13 @@ class Machine:
 
     def _tell(self, line: int, what: str, value: Any) -> None:
         if self.tracing:
-            self.traced.append((line, f"{what}{show(value)}"))
+            self._told(line, f"{what}{show(value)}")
+
+    def _told(self, line: int, what: str) -> None:
+        self.traced.append((line, what))
+        self.length += len(what)
+        if self.length > LONGEST_STORY:
+            raise Unknown("too much happens")
 
     def _step(self) -> None:
         self.steps += 1
@@ -404,6 +430,9 @@ EXPRESSIONS: dict[type, Callable[[Machine, Any], Any]] = {
 }
 
 
+KNOWN = (*STATEMENTS, *EXPRESSIONS, *OPERATORS, *PARTS)
+
+
 def run(source: str) -> Machine:
     """A program that was run to its end, and told what happened. Raises `Unknown` and `Raised`."""
     machine = Machine(tracing=True)
@@ -412,7 +441,10 @@ def run(source: str) -> Machine:
 
 
 def parse(source: str) -> ast.Module:
-    """The tree of a program. Raises `SyntaxError` where it is no Python, `Unknown` where it is too long."""
+    """The tree of a program, of parts that are known.
+
+    Raises `SyntaxError` where it is no Python, `Unknown` where it is too long or has other parts.
+    """
     if len(source) > LONGEST_PROGRAM or not source.isascii() or len(_OPEN.findall(source)) > 10 * DEEPEST:
         raise Unknown("the program is too long")
     if max(_depths(source)) > DEEPEST or "\\" in source or "\0" in source:
@@ -420,9 +452,12 @@ def parse(source: str) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return ast.parse(source)
+            tree = ast.parse(source)
+            _check_parts(tree)
+            compile(tree, "program", "exec", dont_inherit=True)  # finds errors that the parser does not
         except (ValueError, RecursionError, MemoryError) as error:
             raise Unknown(f"{type(error).__name__}: {error}") from None
+    return tree
 
 
 def show(value: Any) -> str:
@@ -440,11 +475,40 @@ def _function(arguments: ast.arguments, line: int, body: list[ast.stmt] | ast.ex
     annotated = any(argument.annotation for argument in arguments.args)
     if any(odd) or arguments.defaults or annotated or len(set(names)) < len(names):
         raise Unknown("parameters must be plain names")
+    return Function(names, frozenset(_stored(_inside(body))), line, body)
+
+
+def _inside(body: list[ast.stmt] | ast.expr) -> list[ast.AST]:
     parts = [body] if isinstance(body, ast.expr) else body
-    inner = [node for part in parts for node in ast.walk(part)]
-    if any(isinstance(node, (ast.Lambda, ast.FunctionDef)) for node in inner):
-        raise Unknown("functions in functions are not known")
-    return Function(names, frozenset(_stored(inner)), line, body)
+    return [node for part in parts for node in ast.walk(part)]
+
+
+def _check_parts(tree: ast.Module) -> None:
+    """Raise `Unknown` for what is not known, be it reached or not."""
+    for name in _mentioned(tree):
+        if hasattr(builtins, name) or name.startswith("__"):
+            raise Unknown(f"another meaning of {name} is not known")
+    for node in ast.walk(tree):
+        if not isinstance(node, KNOWN):
+            raise Unknown(f"a {type(node).__name__} is not known")
+        match node:
+            case ast.comprehension() if node.is_async or isinstance(node.target, ast.Subscript):
+                raise Unknown("such a loop is not known")
+            case ast.FunctionDef(body=body) | ast.Lambda(body=body):
+                if any(isinstance(inner, (ast.FunctionDef, ast.Lambda)) for inner in _inside(body)):
+                    raise Unknown("functions in functions are not known")
+            case ast.GeneratorExp():
+                _check_lazy(node)
+
+
+def _check_lazy(node: ast.GeneratorExp) -> None:
+    """Here all of it is made before any is used, so nothing in it may change a value."""
+    for call in ast.walk(node):
+        match call:
+            case ast.Call(func=ast.Name(id=name)) if name not in FUNCTIONS:
+                raise Unknown(f"{name} in a comprehension without brackets is not known")
+            case ast.Call(func=ast.Attribute(attr=name)) if name not in (*METHODS[str], "fromkeys"):
+                raise Unknown(f"{name} in a comprehension without brackets is not known")
 
 
 def _stored(nodes: Iterable[ast.AST]) -> Iterator[str]:
@@ -477,7 +541,7 @@ def _bounded(value: Any) -> Any:
         if not -LARGEST < value < LARGEST:
             raise Unknown("a number is too large")
     elif kind is str or kind is list or kind is tuple or kind is dict:
-        _check_length(len(value))
+        _check_length(_size(value))
     elif kind is range:
         _check_range(value)
     elif kind is not bool and value is not None:
@@ -511,7 +575,10 @@ def _simple(value: Any) -> Any:
 
 
 def _size(value: Any) -> int:
-    return len(value) if isinstance(value, (str, list, tuple)) else 0
+    """How many parts and characters are in a value, those of its parts too."""
+    if isinstance(value, str):
+        return len(value)
+    return len(value) + sum(map(_size, value)) if isinstance(value, (list, tuple, dict)) else 0
 
 
 def _repeats(value: Any) -> int:

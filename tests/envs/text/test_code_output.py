@@ -187,11 +187,32 @@ def test_the_head_shows_what_the_family_writes():
         ("a=10**99", Unknown),
         ("a=[0]*999", Unknown),
         ("a='x'*999", Unknown),
-        ("f=lambda x,x:x", Unknown),
-        ("return 3", Unknown),
+        ("f=lambda x,x:x", SyntaxError),
+        ("return 3", SyntaxError),
+        ("a=1\nif 0:\n import os", Unknown),
+        ("def a():\n return 1\n yield", Unknown),
+        ("len=3", Unknown),
+        ("a=[['b'*50]*5]*5", Unknown),
+        ("print('a'*300+'b')", Unknown),
+        ("a='b'*90\nprint(a,a,a,a)", Unknown),
+        ("a='b'*250\nwhile 1:print(a)", Unknown),
         ("a=1 if", SyntaxError),
     ],
 )
 def test_what_the_interpreter_does_not_do(program, raises):
     with pytest.raises(raises):
         interpreter.run(program)
+
+
+def test_what_is_told_is_bounded():
+    for line in ("print(a)", "a=a", "a[0]=a[0]"):
+        machine = interpreter.Machine(tracing=True)
+        with pytest.raises(Unknown):
+            machine.run(interpreter.parse(f"a=['b'*250]\nwhile 1:{line}"))
+        assert sum(len(what) for _, what in machine.traced) < 110_000
+        assert sum(map(len, machine.printed)) < 110_000
+
+
+def test_a_function_that_is_called_in_a_comprehension_sees_the_programs_names():
+    program = "n=100\ndef g(x):\n return n+x\na=[g(n) for n in [1,2]]\nprint(a)\nprint(n)"
+    assert "\n".join(interpreter.run(program).printed) + "\n" == printed(program)

@@ -1,4 +1,7 @@
-"""Functions and repair, against another reading of their words and Python itself."""
+"""Functions and repair, against another reading of their words and Python itself.
+
+`is_right` is a judge that `python -m envs.text.check` can use.
+"""
 
 from __future__ import annotations
 
@@ -444,6 +447,205 @@ def test_what_is_followed_comes_to_what_python_does():
             assert list(given.values) == called(program, tests.arguments), program
     assert followed > 150
     assert broken > 150
+
+
+ODD = (
+    *("yield", "yield x", "return", "if 0:return x", "if 0:yield", "if 0:break", "break", "continue", "pass"),
+    *(
+        "global x",
+        "global a;a=x",
+        "nonlocal x",
+        "import os",
+        "del x",
+        "if 0:del x",
+        "if 0:import x",
+        "print(x)",
+    ),
+    *("class x:pass", "if 0:\n  class x:pass", "try:pass\n except E as x:pass", "with x as x:pass", "x:int"),
+    *("match x:\n  case x:pass", "(x:=3)", "x=[x:=n for n in [1]]", "*x,=x", "x=[*x]", "len=3", "max=min"),
+    *("x=max(x,default=0,default=1)", "__debug__=1", "a=__debug__", "__builtins__=3", "await x", "x,x=x,x"),
+    *("for a in (b for b in x):x.append(1)", "for a in (x+b for b in [1,2]):x=x+1", "x=[n for x in [1,2]]"),
+    *("x=[f for f in [1]]", "x=x if x else x", "def x():pass", "def f(x):return x", "f=lambda x:x", "x=f"),
+    *("x=sum(x.pop() for n in x)", "x=[x.pop() for n in x]", "x=[n for n in x if n]", "x=[x for x in x]"),
+    *("x=max((n for n in x))", "x=sorted(x,reverse=x)", "x=list(zip(x,x))", "x=str(x)", "x[0]=x", "x[:1]=x"),
+    *(
+        "async def g():pass",
+        "async for n in x:pass",
+        "x=[n async for n in x]",
+        "x=lambda:x",
+        "x=x.y",
+        "x.y=1",
+    ),
+    *(
+        "while x:\n  x=x[1:]",
+        "for x in x:\n  x=x",
+        "for n in x:\n  x=x+x",
+        "a=x\n a.append(1)",
+        "x+=x",
+        "x+=1",
+    ),
+)
+"""Lines that change what a program is, where they are never reached too, or are seldom written."""
+
+
+def spoilt(rng, program: str) -> str:
+    """A program with odd lines put in, and now and then a character changed."""
+    if program.startswith("f=lambda x:"):
+        program = program.replace("f=lambda x:", "def f(x):\n return ")
+    lines = program.split("\n")
+    for _ in range(int(rng.integers(1, 3))):
+        at, depth = int(rng.integers(len(lines) + 1)), int(0.8 + rng.random())
+        lines.insert(at, " " * depth + ODD[int(rng.integers(len(ODD)))])
+    program = "\n".join(lines)
+    return mutate(rng, program, FUNCTIONS.alphabet) if rng.random() < 0.2 else program
+
+
+def require_as_python(program: str, tests) -> str:
+    """What is said of a program that is not run is what Python says; tells whether anything is."""
+    given = running.follow(program, tests)
+    if given is None:
+        return "unknown"
+    if not given.parsed:
+        with pytest.raises(SyntaxError):
+            compile(program, "", "exec")
+        return "broken"
+    assert list(given.values) == called(program, tests.arguments), program
+    return "followed"
+
+
+@pytest.mark.filterwarnings("ignore::SyntaxWarning")
+def test_odd_lines_are_followed_as_python_has_them_or_not_at_all():
+    rng = np.random.default_rng(3)
+    counts = dict.fromkeys(("unknown", "broken", "followed"), 0)
+    for question in questions(FUNCTIONS, 12, seed=10):
+        tests = hidden_tests(Spec(*question.data[:3]))
+        for _ in range(30):
+            counts[require_as_python(spoilt(rng, FUNCTIONS.answer(question)), tests)] += 1
+    assert min(counts.values()) > 200, counts
+
+
+NO_FOLLOWED = (
+    "def f(x):\n return (x*3)-7\n yield",
+    "def f(x):\n if 0:\n  global f;import os\n return x*3-7",
+    "def f(x):\n if 0:import x\n return x*3-7",
+    "def f(x):\n n=1\n if 0:del n\n return x*3-7",
+    "def f(x):\n if 0:\n  class n:pass\n return x*3-7",
+    "def f(x):\n if 0:\n  try:n=1\n  except E as n:n=1\n return x*3-7",
+    "def f(x):\n if 0:\n  match x:\n   case n:n=1\n return x*3-7",
+    "def f(x):\n if 0:await x\n return x*3-7",
+    "def f(x):\n if 0:nonlocal x\n return x*3-7",
+    "def f(x):\n if 0:\n  async for n in x:n=1\n return x*3-7",
+    "def f(x):\n if 0:\n  def x():return 1\n return x*3-7",
+    "def f(x):\n if 0:n=lambda x:x\n return x*3-7",
+    "def f(x):\n if 0:n=(n async for n in x)\n return x*3-7",
+    "def f(x):\n return (y:=x*3)-7",
+    "def f(x):\n return max(*[x*3-7,x*3-7])",
+    "def f(x):\n if 0:n=__debug__=1\n return x*3-7",
+    "__builtins__={}\ndef f(x):\n return abs(x)",
+    "def f(x):\n x=[x]\n for a in (b for b in x):x.append(1)\n return 1",
+    "def f(x):\n k=1\n for a in (b+k for b in [1,2,3]):k=k+1\n return a",
+    "def f(x):\n k=[1]\n return [k.pop() for a in (k.append(b) for b in [1,2,3])]",
+    "k=[]\ndef f(x):\n return sum(k.append(1) for b in [1,2])+len(k)",
+    "def f(x):\n print(x)\n return x*3-7",
+    "def f(x):\n a=['a'*300]*300\n while 1:print(a)",
+    "def f(x):\n while 1:print(x)",
+    "def f(x):\n a=['a'*9]*30\n b=[a]*300\n while 1:b=b[:]",
+    "def f(x):\n a=[['a'*300]*300]*300\n return a",
+)
+
+
+@pytest.mark.parametrize("program", NO_FOLLOWED)
+def test_what_python_may_have_otherwise_is_not_followed(program):
+    tests = functions.Tests("number", ARGUMENTS["number"], ())
+    began = time.process_time()
+    given = running.follow(program, tests)
+    assert given is None or not given.parsed
+    assert time.process_time() - began < 0.2
+    if given is not None:
+        with pytest.raises(SyntaxError):
+            compile(program, "", "exec")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "if 0:return",
+        "if 0:return 3",
+        "if 0:break",
+        "if 0:continue",
+        "if 0:yield",
+        "if 0:await f",
+        "if 0:nonlocal f",
+        "if 0:\n *a=1",
+        "if 0:max(1,default=0,default=1)",
+        "if 0:__debug__=1",
+        "def g(a,a):return 1",
+        "if 0:\n async for a in []:a=1",
+        "if 0:a=[a async for a in []]",
+        "if 0:a=[(b:=c) for b in []]",
+        "def g(a):\n if 0:\n  b=1\n  global b\n return 1",
+    ],
+)
+def test_a_program_with_an_error_in_a_line_that_is_not_reached_is_none(more):
+    program = f"f=lambda x:sum(x)*2\n{more}"
+    verdict = FUNCTIONS.verify(write(program), SUM)
+    assert (verdict.success, verdict.reward, verdict.parsed) == (False, 0, False)
+    assert FUNCTIONS.verify(write(program.split("\n")[0]), SUM).success
+
+
+def test_a_generator_in_place_of_a_function_is_wrong():
+    question = FUNCTIONS.understand("number: times 3, minus 7\nf(1)=-4\nf(3)=2")
+    assert FUNCTIONS.verify(write("def f(x):\n return (x*3)-7"), question).success
+    for program in ("def f(x):\n return (x*3)-7\n yield", "def f(x):\n yield (x*3)-7"):
+        assert FUNCTIONS.verify(write(program), question).reward == 0
+
+
+def test_a_program_may_stand_in_a_block():
+    for task in BOTH:
+        for question in questions(task, 2, seed=11):
+            gold = task.answer(question)
+            for text in (
+                f"```python\n{gold}\n```",
+                f"\n```\n{gold}\n```\n",
+                f"Here it is:\n```py\n{gold}\n```",
+            ):
+                verdict = task.verify(write(text), question)
+                assert verdict.success
+                assert verdict.reward == 1
+            for text in (
+                f"```python\n{gold}",
+                f"```\n{gold}\n```\n```\nf=lambda x:()\n```",
+                f"```\n\n```\n{gold}",
+            ):
+                assert task.verify(write(text), question).reward == 0
+    block = write("```python\ndef f(x):\n    return sum(x) * 2\n```")
+    assert [v.success for v in FUNCTIONS.verify_many([(block, SUM)] * 2)] == [True, True]
+
+
+def test_each_branch_makes_a_difference():
+    """A branch that is left out is seen in the tests."""
+    seen = 0
+    for question in questions(FUNCTIONS, 12, seed=12, levels=[4, 6, 7, 8]):
+        spec = Spec(*question.data[:3])
+        head, _, text = question.prompt.split("\n")[0].partition(": ")
+        stages = text.split(", ")
+        for i, stage in enumerate(stages):
+            found = re.fullmatch("(if .+ then )(.+)( else )(.+)", stage)
+            if not found:
+                continue
+            kind = type(
+                plainly(f"{head}: {', '.join(stages[:i])}", hidden_tests(spec).arguments[0])
+                if i
+                else hidden_tests(spec).arguments[0]
+            )
+            nothing = "plus 0" if kind is int else "skip 0"
+            test, yes, otherwise, no = found.groups()
+            for other in (f"{test}{nothing}{otherwise}{no}", f"{test}{yes}{otherwise}{nothing}"):
+                without = f"{head}: {', '.join([*stages[:i], other, *stages[i + 1 :]])}"
+                values = [plainly(without, x) for x in hidden_tests(spec).arguments]
+                assert values != list(hidden_tests(spec).values), question.prompt
+                seen += 1
+    assert seen > 90
 
 
 @pytest.mark.parametrize(
