@@ -19,10 +19,15 @@ import torch
 from envs.options import OptionError
 from envs.text.deal import Entry
 from envs.text.episode import Episode, Turn
-from envs.text.files.kinds import ChoiceProblems, open_problems
+from envs.text.files.answers import given
+from envs.text.files.formats import is_contest
+from envs.text.files.kinds import AUTO, ChoiceProblems, MathProblems, open_problems
 from envs.text.files.problems import Problems
+from envs.text.files.programs import open_programs
+from envs.text.files.reading import read_rows
 from envs.text.guard import Fault
 from envs.text.spaces import TextSpace
+from envs.text.task import Question
 from envs.text.verifiers import Verifiers
 from llm_rl.folder import SETTINGS, options_of
 from llm_rl.likelihood import MICRO_TOKENS, micro_batches
@@ -40,6 +45,8 @@ from rollouts.problems import seeds_from
 NAME = "Problems"
 LIKELIHOOD = "likelihood"
 """The way in which options are scored instead of written."""
+PROGRAMS = "programs"
+"""The format of `envs.text.files.programs`, which is a family of its own."""
 MAX_NEW = 512
 """Tokens of an answer at most, of a model without a run that says it, or half of its context."""
 SCORES = ("accuracy", "per_token", "per_byte")
@@ -66,7 +73,7 @@ class Paper:
     answer: str | None = None
     """How answers are given; None: by tags, and options are scored by likelihood."""
     rest: Mapping[str, Any] = field(default_factory=dict)
-    """Other options of `envs.text.files.kinds.open_problems`."""
+    """Other options of `envs.text.files.kinds.open_problems`; the format may be `PROGRAMS` as well."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -77,13 +84,19 @@ class Paper:
     def open(self) -> Problems:
         """The family (`UserError` for options that do not fit, and what is wrong with the file)."""
         try:
-            task = open_problems(**self.options)
+            task = self._open()
         except OptionError as error:
             option = "tasks" if error.option == "path" else error.option
             raise UserError(f"--{option}: {error}") from None
         if self.answer == LIKELIHOOD and not isinstance(task, ChoiceProblems):
             raise UserError(f"--answer: {LIKELIHOOD} is of multiple choice, which {task.file} is not")
         return task
+
+    def _open(self) -> Problems:
+        format, rest = self.rest.get("format", AUTO), {k: v for k, v in self.options.items() if k != "format"}
+        if format == PROGRAMS or (format == AUTO and is_contest(read_rows(self.path)[0])):
+            return open_programs(**rest)
+        return open_problems(**rest, format=format)
 
 
 def examine(
@@ -106,6 +119,8 @@ def examine(
     for what does not fit.
     """
     task = paper.open()
+    if isinstance(task, MathProblems):
+        require_readable(task, paper.options)
     agent = open_policy(run, checkpoint, max_new, trust)
     try:
         agent.tokenizer.require(task.alphabet, task.file)
@@ -188,11 +203,7 @@ def judged(
 ) -> dict[str, Any]:
     """What the verdicts on all tries come to (`RunError` where nothing can be judged)."""
     calls = [(one.text, task.question(i)) for i, tried in enumerate(written) for one in tried]
-    try:
-        with closing(Verifiers({NAME: (task, options)})) as verifiers:
-            found = verifiers.call(NAME, "verify", calls)
-    except RuntimeError as error:  # of the guard, and of the sandbox
-        raise RunError(f"answers cannot be judged: {in_one_line(error)}") from error
+    found = verdicts(task, options, calls)
     faults = [value for value in found if isinstance(value, Fault)]
     valid = np.array([not isinstance(value, Fault) for value in found]).reshape(-1, tries)
     right = np.array([getattr(value, "success", False) for value in found]).reshape(-1, tries)
@@ -209,6 +220,28 @@ def judged(
     told |= {name: accuracies(which, right, valid) for name, which in groups(task)}
     samples = [_sample(task, *call, value) for call, value in zip(calls[::tries][:COUNT], found[::tries])]
     return told | {"samples": samples}
+
+
+def verdicts(task: Problems, options: Mapping[str, Any], calls: Sequence[tuple[str, Question]]) -> list[Any]:
+    """A `Verdict` or a `Fault` each (`RunError` where nothing can be judged)."""
+    try:
+        with closing(Verifiers({NAME: (task, options)})) as verifiers:
+            return verifiers.call(NAME, "verify", calls)
+    except (RuntimeError, OptionError) as error:  # of the guard, and of the sandbox
+        raise RunError(f"answers cannot be judged: {in_one_line(error)}") from error
+
+
+def require_readable(task: MathProblems, options: Mapping[str, Any]) -> None:
+    """Have each right answer read once, before anything is asked (`UserError`: the first that cannot be)."""
+    places = {problem.answer: i for i, problem in reversed([*enumerate(task.asked)])}
+    any_answer = given("1", "", task.way)  # that can be read, so the right one is read as well
+    found = verdicts(task, options, [(any_answer, task.question(i)) for i in places.values()])
+    bad = [(i, value.error) for i, value in zip(places.values(), found) if isinstance(value, Fault)]
+    if bad:
+        problem, error = task.asked[min(bad)[0]], min(bad)[1]
+        why = "" if problem.row.place in error else f": {error}"
+        said = f"math-verify cannot read the answer {problem.answer!r:.80}{why}"
+        raise UserError(f"--tasks: {problem.row.place}: {said}")
 
 
 def _sample(task: Problems, text: str, question: Any, value: Any) -> dict[str, Any]:
@@ -291,14 +324,15 @@ def _common(one: np.ndarray, other: np.ndarray) -> int:
 def accuracy(right: np.ndarray, valid: np.ndarray) -> dict[str, Any]:
     """The share of valid tries (bool `[problems, tries]`) that are right, and its 95 % interval.
 
-    Of one try a problem it is Wilson's; of several, problems are drawn anew with all their tries (bootstrap).
+    Of one try a problem it is Wilson's; of several, problems are drawn anew with all their tries (bootstrap),
+    unless all have the same mean, of which draws tell nothing: then it is Wilson's too, over problems.
     """
     counts = valid.sum(axis=1)
     judged = counts > 0
     if not judged.any():
         return {"accuracy": np.nan, "interval": [np.nan, np.nan]}
     means = (right & valid).sum(axis=1)[judged] / counts[judged]
-    if valid.shape[1] == 1:
+    if valid.shape[1] == 1 or (means == means[0]).all():
         return share("accuracy", "interval", means.sum(), len(means))
     low, high = bootstrap_interval([means], mean)
     return {"accuracy": float(means.mean()), "interval": [float(low), float(high)]}

@@ -16,7 +16,7 @@ Tasks = Annotated[
 ]
 Format = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Of the file, such as gsm8k. [default: by its fields]"),
+    typer.Option(metavar="NAME", help="Of the file: gsm8k, …, or programs. [default: by its fields]"),
 ]
 Template = Annotated[
     str | None,

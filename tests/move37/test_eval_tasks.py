@@ -15,7 +15,7 @@ from llm_rl.model import LanguageModel, ModelOptions
 from llm_rl.tokenizer import CharTokenizer
 from move37 import file_exam
 from move37.cli import main
-from move37.file_exam import log_likelihoods, open_policy
+from move37.file_exam import Written, judged, log_likelihoods, open_policy
 from search.scorecard import wilson_interval
 from tests.llm_rl.small_models import logits_of
 
@@ -178,7 +178,7 @@ def test_levels_and_subjects_are_told(tmp_path, folder, monkeypatch, capsys):
     assert {name: one["accuracy"] for name, one in found["subjects"].items()} == {"a": 0.5, "b": 1.0}
 
 
-def test_what_cannot_be_judged_is_not_counted_and_says_which_line(tmp_path, folder, monkeypatch, capsys):
+def test_what_cannot_be_judged_is_not_counted_and_says_which_line(tmp_path):
     rows = [
         {"problem": f"{i}?", "solution": "", "answer": a, "level": 1}
         for i, a in enumerate(("1", "\\frac{1}{"))
@@ -186,11 +186,59 @@ def test_what_cannot_be_judged_is_not_counted_and_says_which_line(tmp_path, fold
     for row in rows:
         del row["solution"]
     file = written(tmp_path / "math.jsonl", rows)
-    scripted(monkeypatch, ["<answer>1</answer>", "<answer>2</answer>"])
-    found = told(capsys, folder, "--tasks", file)
+    written_by_hand = [[Written("<answer>1</answer>")], [Written("<answer>2</answer>")]]
+    found = judged(open_problems(file), {"path": file}, written_by_hand, 1)
     assert (found["accuracy"], found["invalid"]) == (1.0, 0.5)
     (fault,) = found["faults"]
     assert "math.jsonl, line 2: math-verify cannot read the answer" in fault
+
+
+@pytest.mark.parametrize("way", ["tags", "boxed"])
+def test_right_answers_that_cannot_be_read_are_told_before_anything_is_asked(
+    way, tmp_path, folder, monkeypatch, capsys
+):
+    answers = ("1", "x+1", "\\zzz{{{", "\\frac{1}{")
+    rows = [{"problem": f"{i}?", "answer": answer, "level": 1} for i, answer in enumerate(answers)]
+    scripted(monkeypatch, ["no answer"] * 4)
+    file = written(tmp_path / "math.jsonl", rows)
+    code, said = asked(capsys, folder, "--tasks", file, "--answer", way)
+    assert code == 2
+    assert said.err == (
+        "move37: --tasks: math.jsonl, line 3: math-verify cannot read the answer '\\\\zzz{{{'\n"
+    )
+    scripted(monkeypatch, ["no answer"] * 2)
+    file = written(tmp_path / "math.jsonl", rows[:2])
+    assert told(capsys, folder, "--tasks", file, "--answer", way)["accuracy"] == 0
+
+
+@pytest.mark.parametrize("right", [0, 1])
+def test_the_interval_of_tries_that_are_all_alike_is_that_of_problems(
+    right, tmp_path, folder, monkeypatch, capsys
+):
+    file = written(tmp_path / "gsm8k.jsonl", GSM8K[:20])
+    answers = [row["answer"].split("#### ")[1] if right else "?" for row in GSM8K[:20]]
+    scripted(monkeypatch, [f"<answer>{x}</answer>" for x in answers for _ in range(3)])
+    found = told(capsys, folder, "--tasks", file, "--tries", 3)
+    assert found["accuracy"] == right
+    assert found["interval"] == pytest.approx(wilson_interval(20 * right, 20))
+    assert found["interval"][1] - found["interval"][0] > 0.1
+
+
+@pytest.mark.parametrize("options", [[], ["--format", "programs"]])
+def test_programs_that_read_an_input_are_examined(options, tmp_path, folder, monkeypatch, capsys):
+    rows = [
+        {
+            "question": f"print {i}",
+            "input_output": json.dumps({"inputs": [""], "outputs": [str(i)]}),
+            "solutions": json.dumps([f"print({i})"]),
+        }
+        for i in (1, 2)
+    ]
+    monkeypatch.setattr(CharTokenizer, "require", lambda *a: None)
+    scripted(monkeypatch, ["print(1)", "print(1)"])
+    file = written(tmp_path / "apps.jsonl", rows)
+    found = told(capsys, folder, "--tasks", file, "--answer", "code", *options)
+    assert (found["accuracy"], found["problems"], found["parsed"]) == (0.5, 2, 1.0)
 
 
 def test_a_problem_without_room_counts_as_not_solved(tmp_path, folder, monkeypatch, capsys):
@@ -310,6 +358,7 @@ def test_log_likelihoods_are_those_of_each_text_alone(tmp_path, folder):
     [
         (GSM8K, ["--format", "mbpp"], "--tasks: p.jsonl, line 1: no field 'test_list'"),
         (MBPP, ["--format", "gsm8k"], "this looks like format: mbpp, not gsm8k"),
+        (GSM8K, ["--format", "programs"], "p.jsonl, line 1: no tests: it needs the field 'input_output'"),
         (GSM8K, ["--format", "gsm8"], "did you mean 'gsm8k'?"),
         (GSM8K, ["--template", "Q:"], "--template: template must have {question} in it"),
         (GSM8K, ["--shots", "25"], "--shots: shots must be from 0 to 24"),

@@ -3,7 +3,7 @@ r"""What a completion answers, by the way that its writer gives answers.
     tags          <answer>72</answer>, as everywhere in this suite
     boxed         the last \boxed{72} that is closed
     hash          the rest of the line after the last ####
-    last_number   the last number in the text
+    last_number   the last number in the text that is glued to no letter; 2% is not 2
     code          the last block between ``` lines, or where there is none, all of it
 
 Only the completion is read, from its last `</think>` on, and of long ones the end. Nothing here raises or
@@ -20,7 +20,10 @@ WAYS = ("tags", "boxed", "hash", "last_number", "code")
 LONGEST_CODE = 50_000
 """Characters beyond which nothing is a program."""
 MINUS = str.maketrans({"\u2212": "-", "\u2013": "-"})
-_NUMBER = re.compile(r"(?<![\w.)\]}])-?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?|\d[\d,]*(?:\.\d+)?(?:/\d+)?", re.ASCII)
+_NUMBER = re.compile(
+    r"((?<![^\W\d])[^\W\d]+|)((?:(?<![\w.)\]}])-?\$?|)\d[\d,]*(?:\.\d+)?(?:/\d+)?)( ?\\?%|\w*)", re.ASCII
+)
+"""Letters that a number is glued to, the number, and a percent sign or letters after it."""
 _FENCE = re.compile(r"^[ \t]*```[^\n`]*\n", re.MULTILINE)
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*")
 _WORD = re.compile(r"[^\s${}\\]+")
@@ -112,8 +115,13 @@ def _after_hash(text: str) -> str | None:
 
 
 def _last_number(text: str) -> str | None:
-    found = _NUMBER.findall(text.translate(MINUS))
-    return found[-1].rstrip(",").replace("$", "") if found else None
+    """With its percent sign, which makes it another number; `x2` and `2nd` are none."""
+    found = [
+        number.rstrip(",").replace("$", "") + ("%" if "%" in after else "")
+        for before, number, after in _NUMBER.findall(text.translate(MINUS))
+        if not before and (not after or "%" in after)
+    ]
+    return found[-1] if found else None
 
 
 __all__ = ["WAYS", "answered", "given", "last_boxed", "program", "unfenced"]

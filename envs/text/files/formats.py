@@ -215,6 +215,18 @@ FIELDS = {
 """By what fields, one of each group, a format is known, in this order."""
 
 
+CONTEST = (
+    ("question", "description"),
+    ("input_output", "public_tests", "private_tests", "generated_tests"),
+)
+"""The same of programs that read an input, which are another family's: `envs.text.files.programs`."""
+
+
+def is_contest(row: Row) -> bool:
+    """Whether a row's fields look like a program that reads an input and prints an output."""
+    return all(any(map(row.has, group)) for group in CONTEST)
+
+
 def detect(row: Row) -> str | None:
     """The format that a row's fields look like; None where they look like none."""
     found = [name for name, groups in FIELDS.items() if all(any(map(row.has, group)) for group in groups)]
@@ -240,7 +252,8 @@ def problems_of(rows: Sequence[Row], format: str) -> tuple[str, tuple[Problem, .
         if found is None:
             known = "; ".join(f"{name} ({_told(name)})" for name in FORMATS)
             has = ", ".join(rows[0].fields) or "none"
-            raise rows[0].error(f"its fields ({has:.100}) fit no format. There are {known}")
+            hint = "; this looks like programs of text/Programs-v0" if is_contest(rows[0]) else ""
+            raise rows[0].error(f"its fields ({has:.100}) fit no format{hint}. There are {known}")
         format = found
     return format, tuple(_problem(row, format) for row in rows)
 
@@ -259,4 +272,14 @@ def _told(format: str) -> str:
     return ", ".join(" or ".join(group) for group in FIELDS[format])
 
 
-__all__ = ["BLANK", "FORMATS", "Choice", "Coding", "Problem", "detect", "problems_of"]
+__all__ = [
+    "BLANK",
+    "CONTEST",
+    "FORMATS",
+    "Choice",
+    "Coding",
+    "Problem",
+    "detect",
+    "is_contest",
+    "problems_of",
+]

@@ -12,12 +12,11 @@ from typing import Any
 from envs.nearest import suggest
 from envs.options import OptionError
 from envs.text.files import mathematics
-from envs.text.files.answers import given, program
 from envs.text.files.asserts import Plan, plan, same
 from envs.text.files.formats import BLANK, FORMATS, Choice, Coding, Problem, problems_of
-from envs.text.files.problems import BETWEEN, OPENED, PLACE, Problems, verdict
+from envs.text.files.problems import BETWEEN, OPENED, PLACE, CodeProblems, Problems, verdict
 from envs.text.files.reading import read_rows
-from envs.text.parsing import Reading, number
+from envs.text.parsing import number
 from envs.text.task import Question, Verdict
 
 AUTO = "auto"
@@ -70,26 +69,17 @@ class MathProblems(Problems):
         return verdict(right, True, "" if right else "another answer")
 
 
-class ProgramProblems(Problems):
+class ProgramProblems(CodeProblems):
     """Whose answers are programs, which are run against tests: MBPP, HumanEval."""
 
     sentence = "Write the function in Python. Answer with code alone."
-    ways = ("tags", "code")
+    runs_programs = True
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         for i, problem in enumerate(self.asked):
             if not self.plan(self.question(i)).checks:
                 raise problem.row.error("it has no test that could fail")
-
-    def read(self, completion: str) -> Reading:
-        return program(completion, self.way)
-
-    def verify(self, completion: str, question: Question) -> Verdict:
-        (found,) = self.verify_many([(completion, question)])
-        if isinstance(found, Exception):
-            raise found
-        return found
 
     def verify_many(self, calls: Sequence[tuple[str, Question]]) -> list[Verdict | Exception]:
         from envs.text.sandbox import Program, shared
@@ -110,14 +100,12 @@ class ProgramProblems(Problems):
             out[i] = verdict(right, True, told, tests=sum(passed) / len(values))
         return out
 
-    def check(self, answer: str, question: Question) -> Verdict:
-        return self.verify(given(answer, "", self.way), question)
-
     def plan(self, question: Question) -> Plan:
         """How a problem's tests are run."""
         problem = self.asked[question.data]
         assert isinstance(problem, Coding)
-        return _planned(problem.tests, problem.setup, problem.entry)
+        prompt, answer = (problem.question, "") if problem.entry else ("", problem.answer)
+        return _planned(problem.tests, problem.setup, problem.entry, prompt, answer)
 
     def whole(self, code: str, question: Question) -> str:
         """The program: what was written or, where that only goes on with the prompt, both."""
@@ -192,8 +180,8 @@ class ChoiceProblems(Problems):
 
 
 @lru_cache(1 << 12)
-def _planned(tests: tuple[str, ...], setup: str, entry: str) -> Plan:
-    return plan(tests, setup, entry)
+def _planned(tests: tuple[str, ...], setup: str, entry: str, prompt: str, answer: str) -> Plan:
+    return plan(tests, setup, entry, prompt, answer)
 
 
 def _told(planned: Plan, passed: Sequence[bool], outcome: Any) -> str:
@@ -242,4 +230,4 @@ def _opened(
     return KINDS[format](Path(path).name, found, template, shots, answer)
 
 
-__all__ = ["ChoiceProblems", "Problems", "open_problems"]
+__all__ = ["AUTO", "ChoiceProblems", "MathProblems", "Problems", "open_problems"]

@@ -17,7 +17,7 @@ import numpy as np
 
 from envs.nearest import suggest
 from envs.options import OptionError
-from envs.text.files.answers import answered, given
+from envs.text.files.answers import answered, given, program
 from envs.text.files.formats import Problem
 from envs.text.parsing import TAGS, Reading
 from envs.text.task import DIRECT, Question, Task, Verdict
@@ -176,6 +176,27 @@ class Problems(Task):
         return 0.0
 
 
+class CodeProblems(Problems):
+    """Problems whose answers are programs, of which many are judged at once."""
+
+    ways = ("tags", "code")
+
+    def read(self, completion: str) -> Reading:
+        return program(completion, self.way)
+
+    def verify(self, completion: str, question: Question) -> Verdict:
+        (found,) = self.verify_many([(completion, question)])
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    @abstractmethod
+    def verify_many(self, calls: Sequence[tuple[str, Question]]) -> list[Verdict | Exception]: ...
+
+    def check(self, answer: str, question: Question) -> Verdict:
+        return self.verify(given(answer, "", self.way), question)
+
+
 def verdict(right: bool, parsed: bool, error: str, **parts: float) -> Verdict:
     """A verdict on an answer whose steps are not looked at."""
     return Verdict(float(right), right, parsed, error, {"steps": 0.0, "proved": 0.0, **parts})
@@ -188,4 +209,4 @@ def joint(prompt: str, template: str) -> str:
     return "\n" if template.endswith(PLACE) else " "
 
 
-__all__ = ["BETWEEN", "OPENED", "PLACE", "Problems", "joint", "verdict"]
+__all__ = ["BETWEEN", "OPENED", "PLACE", "CodeProblems", "Problems", "joint", "verdict"]

@@ -24,18 +24,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from envs.text.files.answers import given, program
-from envs.text.files.formats import Problem
-from envs.text.files.problems import OPENED, PLACE, Problems, verdict
+from envs.text.files.formats import CONTEST, Problem
+from envs.text.files.problems import OPENED, PLACE, CodeProblems, verdict
 from envs.text.files.reading import Row, read_rows, short
-from envs.text.parsing import Reading
 from envs.text.sandbox import Outcome, Program, shared
 from envs.text.task import Question, Verdict
 
 SECONDS = 2.0
 """For each test."""
-QUESTION = ("question", "description")
-TESTS = ("public_tests", "private_tests", "generated_tests")
+QUESTION, (_, *TESTS) = CONTEST
+"""Fields: of what is asked, and of tests in the form of CodeContests."""
 
 
 @dataclass(frozen=True)
@@ -46,22 +44,13 @@ class Contest(Problem):
     """What it reads, and what it has to print."""
 
 
-class Programs(Problems):
+class Programs(CodeProblems):
     """Programs from stdin to stdout. The part `tests` is the share of tests that a program passes."""
 
     title = "Programs of a file"
+    runs_programs = True
     about = "path=FILE.jsonl: programs from stdin to stdout, in the form of APPS, TACO and CodeContests"
     sentence = "Write a Python program that reads the input and prints the output. Answer with code alone."
-    ways = ("tags", "code")
-
-    def read(self, completion: str) -> Reading:
-        return program(completion, self.way)
-
-    def verify(self, completion: str, question: Question) -> Verdict:
-        (found,) = self.verify_many([(completion, question)])
-        if isinstance(found, Exception):
-            raise found
-        return found
 
     def verify_many(self, calls: Sequence[tuple[str, Question]]) -> list[Verdict | Exception]:
         """As `verify`, with all programs beside each other. One that hangs at its first test is given up."""
@@ -78,9 +67,6 @@ class Programs(Problems):
         for i in code:
             out[i] = _judged(outcomes[i], tests[i])
         return out
-
-    def check(self, answer: str, question: Question) -> Verdict:
-        return self.verify(given(answer, "", self.way), question)
 
     def _tests(self, question: Question) -> tuple[tuple[str, str], ...]:
         problem = self.asked[question.data]

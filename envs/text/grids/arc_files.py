@@ -1,6 +1,8 @@
 """Tasks of ARC in JSON, as its repositories have them: a file a task, with its examples and its tests.
 
 {"train": [{"input": [[0, 5], [5, 0]], "output": [[5, 0], [0, 5]]}, …], "test": [{"input": …, "output": …}]}
+
+A file may also have many of them by name, as its competitions do: {"007bbfb7": {"train": …, "test": …}, …}
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Any
 
 from envs.options import OptionError
 
+FORM = 'a task of ARC is {"train": [{"input", "output"}, …], "test": [{"input", "output"}, …]}'
 SIDE = 30
 """Rows and columns of a grid, at most."""
 Pair = tuple[str, str]
@@ -35,25 +38,36 @@ def read_problems(path: str) -> list[Problem]:
 
 def _problems(file: Path) -> Iterator[Problem]:
     try:
-        task = json.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        if not text.strip():
+            raise OptionError("path", f"{file}: is empty; {FORM}")
+        found = json.loads(text)
     except json.JSONDecodeError as error:
-        raise OptionError("path", f"{file}: line {error.lineno} is no JSON: {error.msg}") from None
+        if error.msg == "Extra data":
+            raise OptionError("path", f"{file}: has several JSON texts, as JSONL does; {FORM}") from None
+        raise OptionError("path", f"{file}: line {error.lineno} is no JSON: {error.msg}; {FORM}") from None
     except RecursionError:
         raise OptionError("path", f"{file}: lists are nested too deeply") from None
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError("path", f"{file}: cannot be read as text: {error}") from None
-    fields = task if isinstance(task, dict) else {}
-    train = [_pair(file, f"train[{i}]", pair) for i, pair in enumerate(_list(file, fields, "train"))]
-    for i, pair in enumerate(_list(file, fields, "test")):
-        yield (tuple(train), *_pair(file, f"test[{i}]", pair))
+    fields = found if isinstance(found, dict) else {}
+    named = {f"{name}.": task for name, task in fields.items() if isinstance(task, dict)}
+    for where, task in (named if fields and len(named) == len(fields) else {"": fields}).items():
+        yield from _of_task(file, where, task)
 
 
-def _list(file: Path, task: dict[str, Any], field: str) -> list[Any]:
+def _of_task(file: Path, where: str, task: dict[str, Any]) -> Iterator[Problem]:
+    """A problem for each test input. `where` is the task's name and a dot, where it has one."""
+    train = [_pair(file, f"{where}train[{i}]", pair) for i, pair in _listed(file, where, task, "train")]
+    for i, pair in _listed(file, where, task, "test"):
+        yield (tuple(train), *_pair(file, f"{where}test[{i}]", pair))
+
+
+def _listed(file: Path, where: str, task: dict[str, Any], field: str) -> Iterator[tuple[int, Any]]:
     found = task.get(field)
     if not isinstance(found, list) or not found:
-        said = 'a task of ARC is {"train": [{"input", "output"}, …], "test": [{"input", "output"}, …]}'
-        raise OptionError("path", f"{file}: '{field}' must be a list of one or more pairs; {said}")
-    return found
+        raise OptionError("path", f"{file}: '{where}{field}' must be a list of one or more pairs; {FORM}")
+    return enumerate(found)
 
 
 def _pair(file: Path, where: str, pair: Any) -> Pair:

@@ -15,6 +15,7 @@ from envs.options import OptionError
 from envs.text import load
 from envs.text.check import check_task, mutate
 from envs.text.grids import arc, arc_kernels
+from envs.text.grids.arc_files import read_problems
 from envs.text.parsing import plain, write
 
 ARC = load("Arc")
@@ -468,6 +469,15 @@ def test_each_test_input_of_local_files_is_a_problem(folder):
     assert load("Arc", {"path": str(folder / "b.json")}).space(1) == 1
 
 
+def test_many_tasks_may_be_in_one_file(folder, tmp_path):
+    one = {**TASK, "test": [{"input": [[7, 8]], "output": [[8, 7]]}]}
+    file = tmp_path / "together" / "challenges.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps({"007bbfb7": TASK, "00d62c1b": one}))
+    assert read_problems(str(file)) == read_problems(str(folder))
+    assert len(read_problems(str(file))) == 3
+
+
 def test_problems_of_files_are_an_environment(folder):
     env = envs.make("text/Arc-v0", n=4, path=str(folder), seed=0)
     obs, _ = env.reset()
@@ -494,7 +504,19 @@ def changed(where, value):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "line 1 is no JSON"),
+        ("", r"is empty; a task of ARC is \{\"train\""),
+        ("\n \n", "is empty"),
+        (
+            f"{json.dumps(TASK)}\n{json.dumps(TASK)}\n",
+            "has several JSON texts, as JSONL does; a task of ARC is",
+        ),
+        ('{"train": ', "line 1 is no JSON"),
+        ('{"a1": {"train": []}}', r"'a1\.train' must be a list"),
+        (
+            json.dumps({"a1": TASK, "b2": {**TASK, "test": [{"input": [[1]]}]}}),
+            r"b2\.test\[0\]\.output is missing",
+        ),
+        (json.dumps({"a1": TASK, "b2": 3}), "'train' must be a list"),
         ('{"train": [\n1,,2]}', "line 2 is no JSON"),
         ("[" * 100_000, "nested too deeply"),
         ('[{"question": "1+1", "answer": "2"}]', "'train' must be a list of one or more pairs"),

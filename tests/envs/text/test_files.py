@@ -14,7 +14,7 @@ from envs.text import load
 from envs.text.check import garbage, hacks, mutate, same
 from envs.text.files import kinds as family
 from envs.text.files.answers import LONGEST_CODE, WAYS, answered, last_boxed, program, unfenced
-from envs.text.files.asserts import TOKEN, plan
+from envs.text.files.asserts import TOKEN, Exactly, Near, plan
 from envs.text.files.asserts import same as same_value
 from envs.text.files.formats import FORMATS, detect, problems_of
 from envs.text.files.kinds import open_problems
@@ -224,6 +224,11 @@ def test_options_and_the_right_one(row, options, answer, tmp_path):
             "auto",
             "line 1: its fields (input) fit no format. There are gsm8k (question, answer)",
         ),
+        (
+            {"question": "Add.", "input_output": {"inputs": [], "outputs": []}},
+            "auto",
+            "fit no format; this looks like programs of text/Programs-v0. There are",
+        ),
         ({**GSM8K, "answer": "72"}, "gsm8k", "the field 'answer' must end with #### and a number, not '72'"),
         ({**GSM8K, "answer": "#### many"}, "auto", "must end with #### and a number, not 'many'"),
         (
@@ -419,6 +424,18 @@ def test_garbage_is_wrong_and_never_raises(name, way, tmp_path):
         ("last_number", "10-7", "7"),
         ("last_number", "costs $5.", "5"),
         ("last_number", "3/4", "3/4"),
+        ("last_number", "7 of x2", "7"),
+        ("last_number", "x2", None),
+        ("last_number", "x1,234.5", None),
+        ("last_number", "the 2nd", None),
+        ("last_number", "7, or 12kg, or 1,234kg", "7"),
+        ("last_number", "a_2 and 5b3 and 1e5", None),
+        ("last_number", "5 is 2%", "2%"),
+        ("last_number", "5 is $2\\%$", "2%"),
+        ("last_number", "5 is 2 %.", "2%"),
+        ("last_number", "US$5", "5"),
+        ("last_number", "x=-5", "-5"),
+        ("last_number", "\\frac{1}{2}", "2"),
         ("last_number", "<think>9</think>ten", None),
         ("last_number", "1, 2, 3,", "3"),
         ("tags", "<answer>1</answer> <answer>2</answer>", None),
@@ -468,11 +485,17 @@ def test_a_letter_is_the_answer_to_a_choice(said, tmp_path):
         assert (verdict.success, verdict.parsed) == (False, parsed)
 
 
-@pytest.mark.parametrize("said", ["72", "72.0", "$72", "\\$72", "$72.00$", "\\boxed{72}", "144/2", "７２"])
+@pytest.mark.parametrize("said", ["72", "72.0", "$72", "\\$72", "$72.00$", "\\boxed{72}", "７２"])
 def test_a_number_in_other_dress(said, tmp_path):
     task, question = one(tmp_path, GSM8K)
     assert task.verify(write(said), question).success
     assert not task.verify(write(f"-{said}"), question).success
+
+
+@pytest.mark.parametrize("said", ["144/2", "48+24", "72%", "x72"])
+def test_what_comes_to_a_number_is_none(said, tmp_path):
+    task, question = one(tmp_path, GSM8K)
+    assert not task.verify(write(said), question).parsed
 
 
 def test_thousands_in_latex(tmp_path):
@@ -496,14 +519,15 @@ def test_tests_become_calls_whose_values_are_kept_here():
         "import math",
     )
     values = [check.value for check in made.checks]
-    assert values == [[2, "kept"], {"kept": 1}, {"kept"}, TOKEN, TOKEN]
+    assert values == [[2, "kept"], {"kept": 1}, {"kept"}, Near(0.5, 0, 1e-6, True), TOKEN]
     assert "kept" not in made.source
     assert "import math" in made.source
-    tokens = {made.run()[1][3] for _ in range(5)}
+    assert "0.5" not in made.source
+    tokens = {made.run()[1][4] for _ in range(5)}
     assert len(tokens) == 5
     calls, expected = made.run()
-    assert calls[3] == ("_test_3", (expected[3],))
-    assert expected[3] not in made.source
+    assert calls[4] == ("_test_4", (expected[4],))
+    assert expected[4] not in made.source
     simple = plan([HUMANEVAL["test"]], entry="total")
     assert [check.value for check in simple.checks] == [3]
     loop = "def check(candidate):\n    for i in range(3):\n        assert candidate([i]) == i\n"
@@ -521,6 +545,20 @@ def test_tests_become_calls_whose_values_are_kept_here():
         ("<unsupported: A>", 5, False),
         ("[" * 10_000, [], False),
         ("", None, False),
+        ("frozenset({10, 8, 9})", frozenset({10, 9, 8}), True),
+        ("[frozenset({1}), set()]", [{1}, frozenset()], True),
+        ("frozenset({10, 8})", frozenset({10, 9, 8}), False),
+        ("{1: [2.0]}", {1: [2]}, True),
+        ("True", Exactly(True), True),
+        ("1", Exactly(True), False),
+        ("None", Exactly(None), True),
+        ("0.5000001", Near(0.5, 0, 1e-6, True), True),
+        ("0.75", Near(0.5, 0, 0.25, True), False),
+        ("0.75", Near(0.5, 0, 0.25), True),
+        ("1", Near(0.5, 0.5, 0.0), True),
+        ("'0.5'", Near(0.5, 0, 1e-6), False),
+        ("nan", Near(0.5, 0, 1e-6), False),
+        ("9" * 900, Near(0.5, 0, 1e-6, True), False),
     ],
 )
 def test_values_are_equal_as_python_has_it(said, value, right):
@@ -604,6 +642,103 @@ def test_what_a_counter_is_equal_to(tmp_path):
     task, question = one(tmp_path, row)
     assert task.verify(task.completion(question), question).success
     assert not task.verify(task.completion(question).replace("Counter(x)", "Counter()"), question).success
+
+
+FIND_ZERO = {
+    "prompt": "import math\n\n\ndef poly(xs: list, x: float):\n"
+    "    return sum([c * math.pow(x, i) for i, c in enumerate(xs)])\n\n\n"
+    'def find_zero(xs: list):\n    """A zero of poly."""\n',
+    "entry_point": "find_zero",
+    "canonical_solution": "    return -xs[0] / xs[1]\n",
+    "test": "def check(candidate):\n    for a in range(1, 9):\n        for b in range(1, len('xyz')):\n"
+    "            assert abs(poly([a, b], candidate([a, b]))) < 1e-4\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("cheat", "right"),
+    [
+        ("", False),
+        ("def poly(*a): return 0", False),
+        ("def abs(*a): return 0", False),
+        ("range = lambda n, m: []", False),
+        ("def len(x): return 0", False),
+        ("sum = enumerate = lambda xs: 0", False),
+        ("def find_zero(xs): return -xs[0] / xs[1]", True),
+        ("def poly(xs): return xs[0] / xs[1]\ndef find_zero(xs): return -poly(xs)", True),
+    ],
+)
+def test_tests_mean_what_they_say_by_their_names(cheat, right, tmp_path):
+    task, question = one(tmp_path, FIND_ZERO, answer="code")
+    assert task.verify("    return -xs[0] / xs[1]", question).success
+    assert task.verify(f"def find_zero(xs):\n return 1\n{cheat}", question).success is right
+
+
+FRAME = "import sys\ndef f(x):\n  return sys._getframe(1).f_locals.get('token', 3)"
+
+
+@pytest.mark.parametrize(
+    ("test", "gold", "wrong"),
+    [
+        ("assert f([10, 9, 8]) == frozenset({10, 9, 8})", "return frozenset(x)", "return frozenset(x[1:])"),
+        ("assert [f([1])] == [frozenset([1])]", "return frozenset(x)", "return x"),
+        ("assert f(2)", "return x == 2", "return not x"),
+        ("assert f('ab')", "import re; return re.match('a', x)", "import re; return re.match('b', x)"),
+        ("assert not f(2)", "return x != 2", "return 3"),
+        ("assert f(2) is True", "return x == 2", "return 1"),
+        ("assert f(2) is None", "return None", "return 0"),
+        ("assert f(2) is not None", "return 0", "return None"),
+        ("assert f(2) > f(1)", "return x", "return -x"),
+        ("assert abs(f(2) - 0.5) < 0.01", "return 1 / x", "return 1"),
+        ("assert 0.01 >= abs(0.5 - f(2))", "return 0.505", "return 0.52"),
+        ("import math\nassert math.isclose(f(2), 0.5)", "return 1 / x", "return 0.500001"),
+        ("assert math.isclose(f(2), 0.5, rel_tol=0.1)", "return 0.51", "return 0.6"),
+        ("assert f(2) == 1 + 2j", "return 1 + 2j", "return 1"),
+        ("assert f(2) == float('inf')", "return float('inf')", "return 3.0"),
+        ("y = f(2)\nassert y == 4", "return 2 * x", "return x"),
+    ],
+)
+def test_each_form_of_test_is_passed_by_what_is_right_alone(test, gold, wrong, tmp_path):
+    row = {**MBPP, "code": f"def f(x):\n  {gold}", "test_list": [test], "challenge_test_list": []}
+    task, question = one(tmp_path, {**row, "test_setup_code": "import math"}, answer="code")
+    verdicts = task.verify_many([(code, question) for code in (row["code"], f"def f(x):\n  {wrong}")])
+    assert [verdict.success for verdict in verdicts] == [True, False], verdicts
+
+
+@pytest.mark.parametrize(
+    ("test", "cheat"),
+    [
+        ("assert abs(f(2) - 0.5) < 1e-6", "abs = lambda x: 0\n" + FRAME),
+        ("assert math.isclose(f(2), 0.5)", "import math\nmath.isclose = lambda *a: True\n" + FRAME),
+        ("assert f(2) is True", FRAME),
+        ("assert not f(2)", FRAME),
+        (
+            "assert sum(f(x) for x in range(3)) == len(str(f(1)))",
+            "range = sum = len = lambda *a: 0\n" + FRAME,
+        ),
+    ],
+)
+def test_forms_of_tests_that_plain_python_does_not_get_around(test, cheat, tmp_path):
+    row = {**MBPP, "test_list": [test], "challenge_test_list": [], "test_setup_code": "import math"}
+    task, question = one(tmp_path, row, answer="code")
+    assert not task.verify(cheat, question).success
+
+
+def test_a_function_may_have_the_name_of_a_builtin(tmp_path):
+    code = "def sum(a, b):\n    return a * b"
+    row = {**MBPP, "code": code, "test_list": ["assert sum(2, 5) == 10", "assert sum(1, 2) < sum(2, 2)"]}
+    task, question = one(tmp_path, {**row, "challenge_test_list": []}, answer="code")
+    assert task.verify(code, question).success
+    close = {**MBPP, "code": "def isclose(a, b):\n    return a > b", "test_list": ["assert isclose(2, 1)"]}
+    task, question = one(tmp_path, {**close, "challenge_test_list": []}, answer="code")
+    assert task.verify(close["code"], question).success
+    assert not task.verify("def isclose(a, b): return a < b", question).success
+
+
+def test_a_program_may_have_names_of_builtins_for_its_own(tmp_path):
+    task, question = one(tmp_path, MBPP, answer="code")
+    code = "list = isinstance = int = map = 3\ndef double(x):\n    return 2 * x"
+    assert task.verify(code, question).success
 
 
 @pytest.mark.parametrize("loop", [False, True])

@@ -237,7 +237,7 @@ def test_in_a_worker_of_ray(tmp_path):
         env.close()
         return rewards.tolist(), info["parts"]["error"].tolist()
 
-    ray.init(num_cpus=1, include_dashboard=False)
+    ray.init(address="local", num_cpus=1, include_dashboard=False)
     try:
         assert ray.get(judge.remote()) == ([1, 0], [0, 1])
     finally:
