@@ -13,7 +13,7 @@ from torch import nn
 from agents.networks import from_arrays, make_encoder, orthogonal_, resolve_network, seeded, to_arrays
 from agents.optim import (
     apply_gradients,
-    gradient_norm,
+    gather_gradients,
     load_optimiser_state,
     make_adam,
     optimiser_state,
@@ -114,7 +114,7 @@ class Curiosity(Term):
             loss = self.pair(rows[index]).mean()
             self.optimiser.zero_grad()
             loss.backward()
-            total = gradient_norm(self.optimiser)
+            total = gather_gradients(self.optimiser)
             value, norm = torch.stack([loss.detach(), total]).tolist()
             apply_gradients(self.optimiser, total, norm, None)
             losses.append(value)

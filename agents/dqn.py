@@ -6,13 +6,15 @@ import copy
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from pydantic import Field
 
 from agents.networks import from_arrays, to_arrays
-from agents.optim import apply_gradients, gradient_norm, load_optimiser_state, make_adam, optimiser_state
+from agents.optim import apply_gradients, gather_gradients, load_optimiser_state, make_adam, optimiser_state
 from agents.options import Count, NotNegative, Options, Positive, Precision, Share, checked, read, switched
+from agents.parallel import Part, put_together, share
 from agents.q_actor import QActor
 from agents.q_losses import best_actions, item_loss, make_goals, take_action
 from agents.q_networks import QNetwork
@@ -169,45 +171,62 @@ class DQN(Learner):
         """
         beta = self.priorities.beta if self.priorities else 1.0
         batch = replay.sample(updates * self.batch_size, self.rng, beta + (1 - beta) * self.progress)
-        tensor, stats = self.actor.tensor, []
-        obs, next_obs = tensor(batch.obs).chunk(2)
-        actions, weights = tensor(batch.actions) - self.actor.start, tensor(batch.weights)
-        goals = self._goals(batch, next_obs, updates)
-        errors = torch.empty_like(weights)
-        for i in range(updates):
-            part = slice(i, None, updates)  # stratified draws come in order; this has some of all strata
-            played = take_action(self._forward(self.online, obs[part]), actions[part])
-            losses, errors[part] = item_loss(played, goals[part])
-            loss = (weights[part] * losses).mean()
-            self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = gradient_norm(self.optimiser)
-            apply_gradients(self.optimiser, norm, float(norm), self.max_grad_norm)
-            q = self.online.values(played.detach().unsqueeze(1)).mean()
-            stats.append(torch.stack([loss.detach(), q, norm]))
+        stats: list[torch.Tensor] = []
+
+        # stratified draws come in order: a batch is every so-manieth of them, so it has some of all strata
+        part = share(self.batch_size)
+        errors = put_together(self._gradient_steps(batch, part, updates, stats), part)
         self.gradient_steps += updates
         if self.priorities:
-            replay.update(batch, errors.cpu().numpy())
+            replay.update(batch, errors.flatten().cpu().numpy())
         return stats
 
+    def _gradient_steps(
+        self, batch: Batch, part: Part, updates: int, stats: list[torch.Tensor]
+    ) -> torch.Tensor:
+        """A gradient step on each of the `updates` batches, of whose items this learner has its `part`.
+
+        Adds `[loss, mean value, gradient's norm]` of each to `stats`; returns the errors `[items, updates]`.
+        """
+        tensor, own = self.actor.tensor, slice(part.own.start * updates, part.own.stop * updates)
+        obs, next_obs = (tensor(half[own]) for half in np.split(batch.obs, 2))
+        actions, weights = tensor(batch.actions[own]) - self.actor.start, tensor(batch.weights[own])
+        goals = self._goals(batch, next_obs, updates, own)
+        errors = torch.empty_like(weights)
+        for i in range(updates):
+            rows = slice(i, None, updates)
+            played = take_action(self._forward(self.online, obs[rows]), actions[rows])
+            losses, errors[rows] = item_loss(played, goals[rows])
+            loss = part.mean(weights[rows] * losses)
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            q = part.mean(self.online.values(played.detach().unsqueeze(1)))
+            told = torch.stack([loss.detach(), q])
+            norm = gather_gradients(self.optimiser, told)
+            apply_gradients(self.optimiser, norm, float(norm), self.max_grad_norm)
+            stats.append(torch.cat([told, norm[None]]))
+        return errors.view(-1, updates)
+
     @torch.no_grad()
-    def _goals(self, batch: Batch, next_obs: torch.Tensor, updates: int) -> torch.Tensor:
-        """What the played actions' outputs should be: `[items, atoms]`."""
+    def _goals(
+        self, batch: Batch, next_obs: torch.Tensor, updates: int, own: slice = slice(None)
+    ) -> torch.Tensor:
+        """What the played actions' outputs should be, of its `own` items: `[items, atoms]`."""
         tensor, online, target = self.actor.tensor, self.online, self.target
-        mask = None if batch.next_masks is None else tensor(batch.next_masks)
+        mask = None if batch.next_masks is None else tensor(batch.next_masks[own])
         following = self._forward(target, next_obs, updates)
         if self.double:
             judge = online.values(self._forward(online, next_obs, updates))
         else:
             judge = target.values(following)
         following = take_action(following, best_actions(judge, mask))
-        return make_goals(following, target.support, tensor(batch.returns), tensor(batch.discounts))
+        return make_goals(following, target.support, tensor(batch.returns[own]), tensor(batch.discounts[own]))
 
     def _forward(self, network: QNetwork, obs: torch.Tensor, updates: int = 1) -> torch.Tensor:
         """One pass; in a noisy network, with one draw of noise for all items (`i % updates`) of an update."""
         noise = self.actor.noise(self.rng, updates)
         if noise is not None and updates > 1:
-            noise = noise.repeat(self.batch_size, 1)
+            noise = noise.repeat(len(obs) // updates, 1)
         return self.actor.forward(obs, noise, network)
 
     def _metrics(self, stats: list[torch.Tensor], counted: int) -> Metrics:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from agents.networks import split_obs
+from agents.parallel import in_shares, learners
 from agents.policy import PolicyActor
 from agents.recurrence import Story
 from agents.returns import next_values
@@ -66,7 +67,13 @@ class Experience:
             return
         slots = torch.as_tensor(generator.permutation(self.shape[1]), device=device)
         for some in slots.tensor_split(min(parts, len(slots))):
-            yield rows[torch.isin(rows % self.shape[1], some)]
+            yield self.whole(rows[torch.isin(rows % self.shape[1], some)])
+
+    def whole(self, rows: torch.Tensor) -> torch.Tensor:
+        """Rows in the order in which learners share them: whole slots, where these are read in order."""
+        if self.story is None or learners() == 1:
+            return rows
+        return rows[(rows % self.shape[1]).argsort(stable=True)]
 
 
 def experience_of(rollout: Rollout, actor: PolicyActor) -> Experience:
@@ -105,7 +112,7 @@ def judge(
         values = actor.values(ends)
         if known is None:
             flat = torch.as_tensor(seen[:-1].reshape(-1, *seen.shape[2:]), device=actor.device)
-            known = actor.values(flat).reshape(rollout.shape)
+            known = _judged(flat, actor).reshape(rollout.shape)
     else:
         with torch.inference_mode():
             _, value, after = actor.unroll(torch.as_tensor(seen[:-1], device=actor.device), story)
@@ -115,6 +122,22 @@ def judge(
             known = value.cpu().numpy().reshape(rollout.shape) if known is None else known
     following = next_values(np.concatenate([known, values[None, :n]]), rollout.valid, values[n:], at[cut])
     return known, following
+
+
+def _judged(seen: torch.Tensor, actor: PolicyActor) -> np.ndarray:
+    """The value of each observation, of which each learner judges its share."""
+
+    def judged(own: slice) -> torch.Tensor:
+        return torch.as_tensor(actor.values(seen[own]), device=actor.device)
+
+    return in_shares(len(seen), judged).cpu().numpy()
+
+
+def standardised(advantage: torch.Tensor) -> torch.Tensor:
+    """To mean 0 and deviation 1, where there are several."""
+    if len(advantage) < 2:
+        return advantage
+    return (advantage - advantage.mean()) / (advantage.std() + 1e-8)
 
 
 def explained(values: np.ndarray, returns: np.ndarray) -> Metrics:
@@ -127,8 +150,8 @@ def log_probs(experience: Experience, actor: PolicyActor) -> np.ndarray:
     """The log-probability of each row's action by the actor as it is now, float32 `[T, n]`, else 0."""
     out = torch.zeros(len(experience.valid), device=actor.device)
     with torch.inference_mode():
-        rows = experience.valid.nonzero().squeeze(1)
-        out[rows] = experience.evaluate(actor, rows)[0]
+        rows = experience.whole(experience.valid.nonzero().squeeze(1))
+        out[rows] = in_shares(len(rows), lambda own: experience.evaluate(actor, rows[own])[0])
     return out.cpu().numpy().reshape(experience.shape)
 
 

@@ -18,13 +18,14 @@ from torch import nn
 
 from agents.optim import (
     apply_gradients,
-    gradient_norm,
+    gather_gradients,
     load_optimiser_state,
     optimiser_state,
     scheduled_lr,
     set_lr,
 )
 from agents.options import Count, NotNegative, Positive, Share, checked
+from agents.parallel import add_up, share
 from envs.options import OptionError
 from rollouts import tree
 from rollouts.agent import Agent, Learner, Metrics
@@ -121,9 +122,14 @@ class Imitation(Learner):
         losses, norms = [], []
         self.student.network.train()
         for batch in self._batches(kept):
-            loss = -self.student.log_likelihood(tree.take(examples, batch)).mean()
-            norms.append(self._step(loss))
-            losses.append(loss.item())
+            part = share(len(batch))
+            likelihood = part.weight * self.student.log_likelihood(tree.take(examples, batch[part.own]))
+            choices = part.weight * likelihood.new_full((1,), len(likelihood))
+            add_up([choices])
+            loss = -likelihood.sum() / float(choices)
+            loss, norm = self._step(loss)
+            losses.append(loss)
+            norms.append(norm)
         self.student.network.eval()
         if losses:
             self.student.refresh()
@@ -144,15 +150,17 @@ class Imitation(Learner):
             order = self.generator.permutation(rows)
             yield from np.array_split(order, -(-len(order) // self.batch_size)) if len(order) else ()
 
-    def _step(self, loss: torch.Tensor) -> float:
+    def _step(self, loss: torch.Tensor) -> tuple[float, float]:
+        """A gradient step by this learner's part of a loss: (the whole loss, the gradient's norm)."""
         set_lr(self.optimiser, self._rate())
         self.optimiser.zero_grad()
         loss.backward()
-        total = gradient_norm(self.optimiser)
+        told = loss.detach().clone()
+        total = gather_gradients(self.optimiser, told)
         norm = float(total)
         apply_gradients(self.optimiser, total, norm, self.max_grad_norm)
         self.steps += 1
-        return norm
+        return float(told), norm
 
     def _rate(self) -> float:
         return scheduled_lr(self.lr, self.progress, self.final_lr, self.steps, self.warmup)

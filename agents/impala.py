@@ -10,16 +10,17 @@ import torch
 from gymnasium import spaces
 from pydantic import Field
 
-from agents.experience import experience_of, explained, judge, log_probs, ratios
+from agents.experience import Experience, experience_of, explained, judge, log_probs, ratios, standardised
 from agents.optim import (
     apply_gradients,
-    gradient_norm,
+    gather_gradients,
     load_optimiser_state,
     make_adam,
     optimiser_state,
     set_lr,
 )
 from agents.options import Count, NotNegative, Positive, Precision, Share, checked
+from agents.parallel import share
 from agents.policy import PolicyActor
 from agents.returns import vtrace
 from rollouts.agent import Learner, Metrics
@@ -104,15 +105,13 @@ class IMPALA(Learner):
         set_lr(self.optimiser, lr)
         stats, norms = [], []
         for index in experience.minibatches(self.minibatch_size, self.generator):
-            log_prob, entropy, value = experience.evaluate(self.actor, index)
-            policy_loss = -(self._scaled(told[1, index]) * log_prob).mean()
-            value_loss, mean_entropy = 0.5 * (value - told[0, index]).square().mean(), entropy.mean()
             self.optimiser.zero_grad()
-            (policy_loss + self.value_coef * value_loss - self.entropy_coef * mean_entropy).backward()
-            total = gradient_norm(self.optimiser)
+            loss, stat = self._loss(experience, told[:, index], index)
+            loss.backward()
+            total = gather_gradients(self.optimiser, stat)
             norms.append(float(total))
             apply_gradients(self.optimiser, total, norms[-1], self.max_grad_norm)
-            stats.append(torch.stack([policy_loss, value_loss, mean_entropy]).detach())
+            stats.append(stat)
         self.updates += 1
         normaliser = self.actor.network.normaliser
         if normaliser is not None:  # after learning, so that log-probabilities stay comparable
@@ -120,11 +119,20 @@ class IMPALA(Learner):
         metrics |= dict(zip(STATS, torch.stack(stats).mean(0).tolist()))
         return metrics | {"grad_norm": float(np.mean(norms)), "lr": lr}
 
-    def _scaled(self, advantage: torch.Tensor) -> torch.Tensor:
-        """To mean 0 and deviation 1, where that is asked for."""
-        if not self.normalise_advantage or len(advantage) < 2:
-            return advantage
-        return (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+    def _loss(
+        self, experience: Experience, told: torch.Tensor, index: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """`(loss, stats)` of this learner's share of a minibatch: its part of the means over all `index`."""
+        part = share(len(index))
+        targets, advantage = told
+        if self.normalise_advantage:
+            advantage = standardised(advantage)
+        log_prob, entropy, value = experience.evaluate(self.actor, index[part.own])
+        policy_loss = -part.mean(advantage[part.own] * log_prob)
+        value_loss = 0.5 * part.mean((value - targets[part.own]).square())
+        mean_entropy = part.mean(entropy)
+        loss = policy_loss + self.value_coef * value_loss - self.entropy_coef * mean_entropy
+        return loss, torch.stack([policy_loss, value_loss, mean_entropy]).detach()
 
     def _targets(self, rollout: Rollout, log_prob: np.ndarray) -> tuple[np.ndarray, np.ndarray, Metrics]:
         """(targets of the value, advantages: float32 `[T, n]`, and what is known before learning)."""

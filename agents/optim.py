@@ -10,14 +10,20 @@ import numpy as np
 import torch
 from torch import nn
 
+from agents.parallel import add_up_gradients
+
 
 def make_adam(module: nn.Module, lr: float, eps: float) -> torch.optim.Adam:
     """Adam over all parameters of `module`, as one fused kernel."""
     return torch.optim.Adam(module.parameters(), lr=lr, eps=eps, fused=True)
 
 
-def gradient_norm(optimiser: torch.optim.Optimizer) -> torch.Tensor:
-    """The global norm of all gradients, on their device."""
+def gather_gradients(optimiser: torch.optim.Optimizer, told: torch.Tensor | None = None) -> torch.Tensor:
+    """Sum the gradients, and what is `told` of the step, over all learners; their global norm, on the device.
+
+    Each learner's loss must count its own rows only, and be divided by how many rows there are in all.
+    """
+    add_up_gradients([p for group in optimiser.param_groups for p in group["params"]], told)
     return nn.utils.get_total_norm([p.grad for p in _learned(optimiser) if p.grad is not None])
 
 
@@ -26,8 +32,8 @@ def apply_gradients(
 ) -> None:
     """Check the gradients, clip them to the global norm `max_norm`, step.
 
-    `total` is `gradient_norm(optimiser)`, and `norm` its value: reading it is what a GPU's host waits for, so
-    the caller does that, together with what else it wants to know. Raises `FloatingPointError` where a
+    `total` is `gather_gradients(optimiser)`, and `norm` its value: reading it is what a GPU's host waits for,
+    so the caller does that, together with what else it wants to know. Raises `FloatingPointError` where a
     gradient is not finite; the weights are then as they were.
     """
     if not math.isfinite(norm):

@@ -10,16 +10,17 @@ import torch
 from gymnasium import spaces
 from pydantic import Field
 
-from agents.experience import Experience, experience_of, explained, judge, log_probs, ratios
+from agents.experience import Experience, experience_of, explained, judge, log_probs, ratios, standardised
 from agents.optim import (
     apply_gradients,
-    gradient_norm,
+    gather_gradients,
     load_optimiser_state,
     make_adam,
     optimiser_state,
     set_lr,
 )
 from agents.options import Count, NotNegative, OptionError, Positive, Precision, Share, checked
+from agents.parallel import share
 from agents.policy import PolicyActor
 from agents.returns import gae, vtrace
 from rollouts.agent import Learner, Metrics
@@ -46,23 +47,25 @@ def ppo_loss(
     `numbers` are float32 `[4, B]`: log-probability and value at the time, advantage, return.
 
     loss = policy loss + value_coef · ½ (value − return)² − entropy_coef · entropy, means over the minibatch.
+    Of several learners each gives these three for its share of the rows, and gets its part of the means.
     With `clip_value` an error counts as the larger one of the value and of a value that moved so far at most.
     """
-    old_log_prob, old_value, advantage, returns = numbers
-    if normalise_advantage and len(advantage) > 1:
-        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+    part = share(numbers.shape[1])
+    old_log_prob, old_value, advantage, returns = numbers[:, part.own]
+    if normalise_advantage:
+        advantage = standardised(numbers[2])[part.own]
     log_ratio = log_prob - old_log_prob
     ratio = log_ratio.exp()
-    policy_loss = -torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
+    policy_loss = -part.mean(torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage))
     error = (value - returns).square()
     if clip_value is not None:
         clipped = old_value + (value - old_value).clamp(-clip_value, clip_value)
         error = torch.maximum(error, (clipped - returns).square())
-    value_loss, mean_entropy = 0.5 * error.mean(), entropy.mean()
+    value_loss, mean_entropy = 0.5 * part.mean(error), part.mean(entropy)
     loss = policy_loss + value_coef * value_loss - entropy_coef * mean_entropy
     with torch.no_grad():
-        kl = (ratio - 1 - log_ratio).mean()  # Schulman, "Approximating KL divergence", 2020: k3
-        outside = ((ratio - 1).abs() > clip).float().mean()
+        kl = part.mean(ratio - 1 - log_ratio)  # Schulman, "Approximating KL divergence", 2020: k3
+        outside = part.mean(((ratio - 1).abs() > clip).float())
         return loss, torch.stack([policy_loss, value_loss, mean_entropy, kl, outside])
 
 
@@ -154,12 +157,12 @@ class PPO(Learner):
         entropy_coef = float(np.interp(self.progress, (0, 1), self.entropy_coef))
         stats, norms = [], []
         for index in self._minibatches(experience):
-            now = experience.evaluate(self.actor, index)
+            now = experience.evaluate(self.actor, index[share(len(index)).own])
             loss, stat = ppo_loss(*now, told[:, index], entropy_coef=entropy_coef, **self.loss_options)
-            stats.append(stat)
             self.optimiser.zero_grad()
             loss.backward()
-            total = gradient_norm(self.optimiser)
+            total = gather_gradients(self.optimiser, stat)
+            stats.append(stat)
             kl, norm = torch.stack([stat[KL], total]).tolist()  # all that the host waits for
             if self.target_kl is not None and kl > self.target_kl:
                 break

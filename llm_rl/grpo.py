@@ -15,13 +15,14 @@ from pydantic import Field
 from agents.networks import from_arrays, to_arrays
 from agents.optim import (
     apply_gradients,
-    gradient_norm,
+    gather_gradients,
     load_optimiser_state,
     optimiser_state,
     scheduled_lr,
     set_lr,
 )
 from agents.options import Count, NotNegative, Positive, Share, checked
+from agents.parallel import everyones, share
 from envs.options import OptionError
 from llm_rl.advantages import (
     UNGROUPED,
@@ -297,9 +298,11 @@ class GRPO(Learner):
         if self.critic is not None:
             self.optimiser.param_groups[1]["lr"] *= self.critic.options.lr
         self.optimiser.zero_grad()
-        micros = micro_batches(work.sequences.lengths, rows, self.micro_tokens)
-        parts = [self._backward(work, micro, weights) for micro in micros]
-        total = gradient_norm(self.optimiser)
+        part = share(len(rows))
+        micros = micro_batches(work.sequences.lengths, rows[part.own], self.micro_tokens)
+        parts = [self._backward(work, micro, part.weight * weights) for micro in micros]
+        parts = everyones(parts if part.weight else [])
+        total = gather_gradients(self.optimiser)
         norm = float(total)
         apply_gradients(self.optimiser, total, norm, self.max_grad_norm)
         self.steps += 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from agents.parallel import in_shares
 from llm_rl.sequences import Scores, Sequences
 
 if TYPE_CHECKING:
@@ -37,16 +38,22 @@ def of_tokens(
 ) -> np.ndarray:
     """`what` the network says of each token that was written: float32 `[S, M]`, else 0."""
     out = np.zeros(found.mask.shape, np.float32)
-    for rows in micro_batches(found.lengths, np.arange(len(found)), micro_tokens):
-        part = found.take(rows)
-        sequence, place = np.nonzero(part.mask)
-        out[rows[sequence], place] = what(policy.score(rollout, part)).float().cpu().numpy()
-    return out
+
+    def look(own: slice) -> torch.Tensor:
+        for rows in micro_batches(found.lengths, np.arange(len(found))[own], micro_tokens):
+            part = found.take(rows)
+            sequence, place = np.nonzero(part.mask)
+            out[rows[sequence], place] = what(policy.score(rollout, part)).float().cpu().numpy()
+        return torch.as_tensor(out[own], device=next(policy.network.parameters()).device)
+
+    return in_shares(len(found), look).cpu().numpy()
 
 
 def micro_batches(lengths: np.ndarray, rows: np.ndarray, micro_tokens: int) -> Iterator[np.ndarray]:
     """The rows, in order, in parts of at most `micro_tokens` tokens (one sequence at least)."""
     start, held = 0, 0
+    if not len(rows):
+        return
     for k, length in enumerate(lengths[rows].tolist()):
         if k > start and held + length > micro_tokens:
             yield rows[start:k]

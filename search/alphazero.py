@@ -14,13 +14,14 @@ from gymnasium import spaces
 from agents.networks import from_arrays, to_arrays
 from agents.optim import (
     apply_gradients,
-    gradient_norm,
+    gather_gradients,
     load_optimiser_state,
     optimiser_state,
     scheduled_lr,
     set_lr,
 )
 from agents.options import Count, NotNegative, Positive, Precision, Share, checked, read
+from agents.parallel import share
 from envs.options import OptionError
 from rollouts.agent import Learner, Metrics
 from rollouts.rollout import Rollout
@@ -44,11 +45,13 @@ def alphazero_loss(
     """`(loss, [policy loss, value loss])`: cross-entropy to the policy, squared error to the outcome.
 
     `logits` and `policy` are `[B, A]`, the rest `[B]`. Rows count in the policy's loss by their `weight`.
-    Illegal moves are in the softmax, with a target of 0: so the network learns the rules too.
+    Illegal moves are in the softmax, with a target of 0: so the network learns the rules too. Of several
+    learners each gives `logits` and `value` for its share of the rows, and gets its part of the losses.
     """
-    cross_entropy = -(policy * F.log_softmax(logits, dim=1)).sum(1)
-    policy_loss = (weight * cross_entropy).sum() / weight.sum().clamp(min=1)
-    value_loss = (value - outcome).square().mean()
+    part = share(len(outcome))
+    cross_entropy = -(policy[part.own] * F.log_softmax(logits, dim=1)).sum(1)
+    policy_loss = part.weight * (weight[part.own] * cross_entropy).sum() / weight.sum().clamp(min=1)
+    value_loss = part.mean((value - outcome[part.own]).square())
     return policy_loss + value_coef * value_loss, torch.stack([policy_loss, value_loss]).detach()
 
 
@@ -222,7 +225,7 @@ class AlphaZero(Learner):
             loss, parts = self._loss(batch)
             self.optimiser.zero_grad()
             loss.backward()
-            total = gradient_norm(self.optimiser)
+            total = gather_gradients(self.optimiser, parts)
             norm = float(total)
             apply_gradients(self.optimiser, total, norm, self.max_grad_norm)
             losses.append(parts)
@@ -245,10 +248,10 @@ class AlphaZero(Learner):
         return self.gate.try_out(to_arrays(self.network))
 
     def _loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        device = self.actor.device
+        device, own = self.actor.device, share(len(batch.planes)).own
         planes, policy, outcome, weight = (
             torch.as_tensor(x, device=device)
-            for x in (batch.planes, batch.policies, batch.values, batch.weights)
+            for x in (batch.planes[own], batch.policies, batch.values, batch.weights)
         )
         with torch.autocast(device, torch.bfloat16, enabled=self.actor.precision == "bf16"):
             logits, value = self.network(planes)

@@ -18,6 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from agents.networks import channels_last_, flat, orthogonal_
 from agents.options import Count, OptionError, Options, Precision, read
+from agents.parallel import SharedNorm
 from agents.precision import DTYPES, one_dnn_takes
 from envs.nearest import suggest
 
@@ -100,7 +101,7 @@ class Conv(nn.Module):
     def __init__(self, before: int, after: int, side: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(before, after, side, padding=side // 2, bias=False)
-        self.norm = nn.BatchNorm2d(after)
+        self.norm = SharedNorm(after)
 
     def forward(self, x: torch.Tensor, skip: torch.Tensor | None = None) -> torch.Tensor:
         x = self.norm(self.conv(x))
