@@ -14,6 +14,7 @@ from agents.experience import Experience, experience_of, explained, judge, log_p
 from agents.optim import (
     apply_gradients,
     gather_gradients,
+    line_of,
     load_optimiser_state,
     make_adam,
     optimiser_state,
@@ -36,7 +37,8 @@ class IMPALA(Learner):
     * `lr`: Adam's learning rate (eps 1e-5), which falls to 0 in a line over the budget with `anneal_lr`.
     * `gamma`: discount a row; `trace_lambda`: 1 is the paper's V-trace, less trusts the value more.
     * `rho_max`, `c_max`: where importance weights are cut, of errors and of how far they are handed back.
-    * `entropy_coef`, `value_coef`: weights of the entropy and of ½ (V − target)².
+    * `entropy_coef`: weight of the entropy: one number, or `[start, end]` for a line over the budget.
+    * `value_coef`: weight of ½ (V − target)².
     * `normalise_advantage`: to mean 0 and deviation 1 in each minibatch (not in the paper).
     * `max_grad_norm`: gradients are scaled down to this global norm.
     * `normalise_obs`, `network`, `share`, `lstm`, `precision`: see `agents.policy.PolicyActor`.
@@ -63,7 +65,7 @@ class IMPALA(Learner):
         trace_lambda: Share = 1.0,
         rho_max: Positive = 1.0,
         c_max: Positive = 1.0,
-        entropy_coef: NotNegative = 0.01,
+        entropy_coef: float | list[float] | tuple[float, float] = 0.01,
         value_coef: NotNegative = 0.5,
         normalise_advantage: bool = True,
         max_grad_norm: Positive | None = 0.5,
@@ -75,7 +77,8 @@ class IMPALA(Learner):
     ) -> None:
         self.wants = {"steps": n_steps}
         self.minibatch_size, self.lr, self.anneal_lr = minibatch_size, lr, anneal_lr
-        self.max_grad_norm, self.value_coef, self.entropy_coef = max_grad_norm, value_coef, entropy_coef
+        self.max_grad_norm, self.value_coef = max_grad_norm, value_coef
+        self.entropy_coef = line_of("entropy_coef", entropy_coef)
         self.normalise_advantage = normalise_advantage
         self.trace: dict[str, Any] = {
             "gamma": gamma,
@@ -117,7 +120,10 @@ class IMPALA(Learner):
         if normaliser is not None:  # after learning, so that log-probabilities stay comparable
             normaliser.update(experience.obs[experience.valid])
         metrics |= dict(zip(STATS, torch.stack(stats).mean(0).tolist()))
-        return metrics | {"grad_norm": float(np.mean(norms)), "lr": lr}
+        return metrics | {"grad_norm": float(np.mean(norms)), "lr": lr, "entropy_coef": self._entropy_coef()}
+
+    def _entropy_coef(self) -> float:
+        return float(np.interp(self.progress, (0, 1), self.entropy_coef))
 
     def _loss(
         self, experience: Experience, told: torch.Tensor, index: torch.Tensor
@@ -131,7 +137,7 @@ class IMPALA(Learner):
         policy_loss = -part.mean(advantage[part.own] * log_prob)
         value_loss = 0.5 * part.mean((value - targets[part.own]).square())
         mean_entropy = part.mean(entropy)
-        loss = policy_loss + self.value_coef * value_loss - self.entropy_coef * mean_entropy
+        loss = policy_loss + self.value_coef * value_loss - self._entropy_coef() * mean_entropy
         return loss, torch.stack([policy_loss, value_loss, mean_entropy]).detach()
 
     def _targets(self, rollout: Rollout, log_prob: np.ndarray) -> tuple[np.ndarray, np.ndarray, Metrics]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from agents.options import OptionError
 from agents.parallel import add_up_gradients
 
 
@@ -54,6 +55,14 @@ def set_lr(optimiser: torch.optim.Optimizer, lr: float) -> None:
     """Use this learning rate from now on."""
     for group in optimiser.param_groups:
         group["lr"] = lr
+
+
+def line_of(option: str, value: float | Sequence[float]) -> tuple[float, float]:
+    """A schedule's start and end, from one number or two (`OptionError` otherwise)."""
+    ends = [float(x) for x in value] if isinstance(value, Sequence) else [float(value)] * 2
+    if len(ends) != 2 or min(ends) < 0:
+        raise OptionError(option, f"{option} must be a number or [start, end], at least 0, not {value}")
+    return ends[0], ends[1]
 
 
 def scheduled_lr(lr: float, progress: float, final: float = 0.0, step: int = 0, warmup: int = 0) -> float:

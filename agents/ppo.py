@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,12 +14,13 @@ from agents.experience import Experience, experience_of, explained, judge, log_p
 from agents.optim import (
     apply_gradients,
     gather_gradients,
+    line_of,
     load_optimiser_state,
     make_adam,
     optimiser_state,
     set_lr,
 )
-from agents.options import Count, NotNegative, OptionError, Positive, Precision, Share, checked
+from agents.options import Count, NotNegative, Positive, Precision, Share, checked
 from agents.parallel import share
 from agents.policy import PolicyActor
 from agents.returns import gae, vtrace
@@ -119,7 +120,7 @@ class PPO(Learner):
         lstm: Annotated[int, Field(ge=0)] = 0,
         precision: Precision = "fp32",
     ) -> None:
-        self.entropy_coef = _line(entropy_coef)
+        self.entropy_coef = line_of("entropy_coef", entropy_coef)
         self.epochs, self.minibatch_size, self.target_kl = epochs, minibatch_size, target_kl
         self.lr, self.anneal_lr, self.max_grad_norm = lr, anneal_lr, max_grad_norm
         self.gamma, self.gae_lambda = gamma, gae_lambda
@@ -222,12 +223,3 @@ class PPO(Learner):
         load_optimiser_state(self.optimiser, state["optimiser"])
         self.generator.bit_generator.state = state["generator"]
         self.updates = int(state["updates"])
-
-
-def _line(value: float | Sequence[float]) -> tuple[float, float]:
-    """A schedule's start and end, from one number or two (`OptionError` otherwise)."""
-    ends = [float(x) for x in value] if isinstance(value, Sequence) else [float(value)] * 2
-    if len(ends) != 2 or min(ends) < 0:
-        wanted = f"a number or [start, end], at least 0, not {value}"
-        raise OptionError("entropy_coef", f"entropy_coef must be {wanted}")
-    return ends[0], ends[1]
