@@ -9,7 +9,7 @@ from importlib import import_module
 
 from benchmarks.report import Row, add_json, tell
 
-ACTING = ("startup", "atari", "arcade", "ppo", "dqn", "atari_ppo", "fleet", "ppo_learning")
+ACTING = ("startup", "atari", "arcade", "ppo", "dqn", "atari_ppo", "fleet", "rllib", "ppo_learning")
 SEARCHING = ("boards", "network", "uct", "search", "solver", "memory", "tournament")
 TALKING = ("text", "sandbox", "generation", "packing", "grpo", "passk")
 NAMES = ACTING + SEARCHING + TALKING

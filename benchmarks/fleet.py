@@ -4,6 +4,7 @@
   `Sampler` each and tell nobody what they played. They take turns, and the best turn of each counts.
 * what crosses between driver and workers in an update: in bytes, and how long it takes by actors that take
   weights and give such rollouts, which are then joined, and do nothing else.
+* learning: two learners, a core each, that share every gradient step, against one with a core.
 * one of the two takes `SLOWER` times as long for a step: PPO whose workers play on while it learns, against
   PPO whose workers wait. A step's length is a nap here, so that cores are no matter.
 """
@@ -23,6 +24,7 @@ import numpy as np
 
 import envs
 from agents.ppo import PPO
+from agents.team import Team
 from benchmarks.race import Turn, speed
 from benchmarks.report import Row, main
 from envs.arcade.vector import Arcade
@@ -190,6 +192,24 @@ def bytes_of(told: Any) -> int:
     return told.nbytes if isinstance(told, np.ndarray) else 0
 
 
+def learning() -> Iterator[Row]:
+    """PPO's updates by several learners, against one."""
+    options: dict[str, Any] = {"n_steps": STEPS, "minibatch_size": 2048, "epochs": 3}
+    alone, shared = learner(**options), learner(**options)
+    rollout = Sampler(envs.make(n=N, **GAME)).collect(alone.actor, steps=STEPS)
+    Reward({"env": 1.0})(rollout)
+    env, made = envs.make(**GAME), {"device": "cpu", "network": NETWORK, **options}
+    spec = {"path": "agents.ppo:PPO", "options": made}
+    team = Team(spec, (env.single_observation_space, env.single_action_space), learners=WORKERS)
+    turns = {"one": lambda: alone.learn(rollout), "team": lambda: team.learn(shared, rollout)}
+    best = dict.fromkeys(turns, float("inf"))
+    for _ in range(TURNS + 1):
+        for who, turn in turns.items():
+            best[who] = min(best[who], seconds(turn))
+    team.close()
+    yield Row(f"an update, {WORKERS} learners", "one learner", best["team"], best["one"], unit="s")
+
+
 def uneven(kind: type[Fleet]) -> float:
     """Env steps a second of PPO, one of whose workers is slow."""
     learns, reward = learner(n_steps=16, epochs=1, minibatch_size=512), Reward({"env": 1.0})
@@ -231,6 +251,7 @@ def rows() -> Iterator[Row]:
     ray.init(address="local", num_cpus=WORKERS, include_dashboard=False, **quiet)
     try:
         yield from sampling()
+        yield from learning()
         rate = {kind: uneven(kind) for kind in (AsyncFleet, Fleet)}
         said = f"PPO, one of {WORKERS} workers {SLOWER}× slower, async"
         yield Row(said, "in step", rate[AsyncFleet], rate[Fleet], REACH_UNEVEN)

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import envs
+from agents.backend import Backend
+from agents.team import Team
 from envs.base import BatchEnv
 from envs.board import id_of
 from envs.board.spaces import game_of
 from envs.options import OptionError
 from envs.text.mixed import choices
+from move37.cluster import check_room, start_ray
 from move37.config import Config
 from move37.errors import RunError, UserError, in_one_line
 from move37.origin import Origin
 from move37.registry import agent_class, with_inner
-from rollouts.agent import Learner
+from rollouts.agent import Learner, Metrics
 from rollouts.asynchronous import AsyncFleet
 from rollouts.fleet import Fleet, FleetError
+from rollouts.placement import reserve_gpu
 from rollouts.pool import Pool
 from rollouts.problems import Problems, Seeking, seeds_from
 from rollouts.reward import Reward
+from rollouts.rollout import Rollout
 from rollouts.sampler import Sampler
 
 WRONG = (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError, AttributeError, MemoryError)
@@ -44,6 +47,26 @@ class Parts:
     """The environment itself; with workers, one slot of it for a look at its spaces."""
     pool: Pool | None = None
     """Whom the learner plays, where it does not hold every seat."""
+    team: Team | None = None
+    """Who shares the learner's gradient steps, where there are several learners."""
+
+    def learn(self, rollout: Rollout) -> Metrics:
+        """What the learner makes of a rollout, alone or with others."""
+        return self.team.learn(self.learner, rollout) if self.team else self.learner.learn(rollout)
+
+    def take_news(self) -> list[str]:
+        """What befell workers and learners since this was last called, a line each."""
+        who: tuple[Any, ...] = (self.sampler, self.team)
+        told = [one.take_news() for one in who if hasattr(one, "take_news")]
+        return [line for lines in told for line in lines]
+
+    def close(self) -> None:
+        """Let environments, workers and learners go."""
+        self.env.close()
+        who: tuple[Any, ...] = (self.learner, self.sampler, self.team)
+        for one in who:
+            if hasattr(one, "close"):
+                one.close()
 
 
 def build(config: Config, origin: Origin) -> Parts:
@@ -53,14 +76,22 @@ def build(config: Config, origin: Origin) -> Parts:
     worker is lost.
     """
     set_threads(config.threads)
-    workers = config.sampler.workers
+    workers, actors = config.sampler.workers, config.sampler.workers + config.learners - 1
     env = make_env(config, 1 if workers else config.env.n, origin)
     kind: Any = agent_class(config.agent.kind)
     with told(origin, "device"):
         device = pick_device(config.device)
+    if actors:
+        start_ray(config.cluster.address, actors, origin)
+    if device == "cuda" and (config.learners > 1 or config.sampler.gpus):
+        with told(origin, "device"):
+            device = reserve_gpu()
     with told(origin, "agent"):
         spaces = env.single_observation_space, env.single_action_space
-        learner = kind(*spaces, seed=config.seed, device=device, **with_inner(config.agent.options))
+        options = {"seed": config.seed, "device": device, **with_inner(config.agent.options)}
+        learner = kind(*spaces, **options)
+    if isinstance(learner, Backend):
+        return _backend(config, origin, learner, env)
     if config.budget.tokens is not None and not hasattr(learner, "tokens"):
         said = f"counts what a language model writes, and agent '{config.agent.kind}' writes nothing"
         raise UserError(f"{origin.place('budget', said, 'tokens')} {said}: limit env_steps or seconds")
@@ -72,9 +103,41 @@ def build(config: Config, origin: Origin) -> Parts:
         _check_opponents(learner, env, config)
         problems = _problems(config, env, learner)
         pool = _pool(config, env, learner, device)
+    team = None
+    if config.learners > 1:
+        spec = {"path": f"{kind.__module__}:{kind.__qualname__}", "options": options}
+        limits: dict[str, Any] = {"threads": config.threads, "patience": config.sampler.patience}
+        team = Team(spec, spaces, learners=config.learners, **limits)
     if workers:
-        return Parts(learner, reward, _fleet(config, origin, env.slots_per_game, problems), env, pool)
-    return Parts(learner, reward, Sampler(env, seed=config.seed, problems=problems), env, pool)
+        sampler: Sampler | Fleet = _fleet(config, origin, env.slots_per_game, problems)
+    else:
+        sampler = Sampler(env, seed=config.seed, problems=problems)
+    return Parts(learner, reward, sampler, env, pool, team)
+
+
+def _backend(config: Config, origin: Origin, learner: Backend, env: BatchEnv) -> Parts:
+    """The objects of a run whose learner collects for itself: sampler and reward only stand by.
+
+    Raises `UserError` where the config asks for what such a run lacks.
+    """
+    kind, workers, n = config.agent.kind, config.sampler.workers, config.env.n
+    sampler = config.sampler.model_dump(by_alias=True)
+    asked = {f"sampler.{name}": sampler[name] for name in ("async", "curriculum", "pool")}
+    asked |= {"budget.tokens": config.budget.tokens, "learners": config.learners > 1}
+    for key, wanted in asked.items():
+        if wanted:
+            said = f"has no meaning for {kind}, which collects for itself and learns by itself"
+            raise UserError(f"{origin.of(tuple(key.split('.')))}: {key} {said}")
+    if config.reward != {"env": 1.0}:
+        said = f"{kind} learns from the environment's own rewards: {{env: 1.0}} is all that it can be"
+        raise UserError(f"{origin.of(('reward',))}: reward: {said}")
+    if n % max(workers, 1):
+        place = origin.place("sampler", "", "workers")
+        raise UserError(f"{place}: {n} slots (env.n) cannot be shared out evenly to {workers} workers")
+    start_ray(config.cluster.address, workers, origin)
+    with told(origin, "agent"):
+        learner.begin({"id": config.env.id, **config.env.options}, n, workers)
+    return Parts(learner, Reward({"env": 1.0}, env.parts), Sampler(env, seed=config.seed), env)
 
 
 def _pool(config: Config, env: BatchEnv, learner: Learner, device: str) -> Pool | None:
@@ -212,42 +275,14 @@ def _fleet(config: Config, origin: Origin, together: int, problems: Problems | N
     if n % (workers * together):
         place, whole = origin.place("sampler", "", "workers"), f", games of {together} whole" * (together > 1)
         raise UserError(f"{place}: {n} slots (env.n) cannot be shared out evenly to {workers} workers{whole}")
-    start_ray(config.cluster.address, workers, origin)
     wanted = config.sampler
+    if not wanted.asynchronous:  # who plays on waits for nobody
+        room, place = {"CPU": workers, "GPU": workers * wanted.gpus}, origin.place("sampler", "", "workers")
+        check_room(config.cluster.address, room, f"{workers} workers", place)
     given: dict[str, Any] = {"n": n, "workers": workers, "seed": config.seed, "problems": problems}
-    given["patience"] = wanted.patience
+    given |= {"patience": wanted.patience, "gpus": wanted.gpus}
     with told(origin, "env"):
         where = {"id": config.env.id, **config.env.options}
         if wanted.asynchronous:
             return AsyncFleet(where, **given, in_flight=wanted.in_flight, max_lag=wanted.max_lag)
         return Fleet(where, **given)
-
-
-def start_ray(address: str, workers: int, origin: Origin) -> None:
-    """Join the cluster at `address`, or start one here with a core for every worker."""
-    import logging
-
-    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # its chatter goes to stdout, which is ours
-    import ray
-
-    if ray.is_initialized():
-        return
-    quiet: Any = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address == "none":
-        cores = max(workers, os.cpu_count() or 1)
-        ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
-        return
-    try:
-        _knock(address)
-        ray.init(address=address, **quiet)
-    except (OSError, RuntimeError, ValueError) as error:
-        place = origin.place("cluster", "", "address")
-        said = f"no Ray cluster at '{address}'; none starts one here"
-        raise UserError(f"{place}: {said} ({in_one_line(error)})") from None
-
-
-def _knock(address: str) -> None:
-    """Raises `OSError` where nobody answers at `host:port`, for which Ray would wait for minutes."""
-    host, colon, port = address.partition(":")
-    if colon:
-        socket.create_connection((host, int(port)), timeout=10).close()

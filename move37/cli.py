@@ -16,6 +16,7 @@ from move37 import contests, file_options, games, telling
 from move37.arguments import Checkpoint, Debug, Explore, Json, RunFolder, Seed, Trust, print_json
 from move37.gtp import gtp
 from move37.passk.command import passk
+from move37.sweep.command import sweep
 
 if TYPE_CHECKING:
     from move37.run import Run
@@ -450,6 +451,7 @@ def export(
 app.command(epilog="Example: move37 tournament configs/tournament/connect_four.yaml")(contests.tournament)
 app.command(epilog="Example: move37 rate runs/connect_four --pgn games.pgn")(contests.rate)
 app.command(epilog="Example: move37 passk configs/passk/quick.yaml")(passk)
+app.command(epilog="Example: move37 sweep configs/sweeps/ppo_cartpole_asha.yaml")(sweep)
 app.command(epilog="Example: move37 gtp go --size 9 --agent uct:5000")(gtp)
 app.command(epilog="Example: move37 perft connect_four --depth 8")(games.perft)
 app.command(epilog="Example: move37 play connect_four --against uct:1000 --as second")(games.play)

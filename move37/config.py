@@ -105,7 +105,9 @@ class SamplerConfig(Section):
     max_lag: Annotated[int, Field(ge=0)] = 8
     """Of `async`: updates that the weights which acted may be behind; what is older is dropped."""
     patience: Seconds = 600.0
-    """Seconds without an answer after which a worker counts as lost, and is replaced."""
+    """Seconds without an answer after which a worker counts as lost, and is replaced; a learner likewise."""
+    gpus: Annotated[float, Field(ge=0)] = 0.0
+    """GPUs of each worker, or a share of one (0.25), on which its agents act; 0: on its core."""
     curriculum: CurriculumConfig | None = None
     """For learners of whole episodes, in text tasks of several levels or families."""
     pool: PoolConfig | None = None
@@ -113,6 +115,8 @@ class SamplerConfig(Section):
 
     @model_validator(mode="after")
     def _workers_for_async(self) -> SamplerConfig:
+        if self.gpus and not self.workers:
+            raise ValueError("gpus is what each worker has: give workers too (device says where learning is)")
         if self.asynchronous and not self.workers:
             raise ValueError("async is for workers, which play while the learner learns: give workers too")
         return self
@@ -182,15 +186,17 @@ class Log(Section):
 
 
 class Cluster(Section):
-    """The Ray cluster for `workers`: `none` starts one on this machine, `auto` and `host:port` join one."""
+    """The Ray cluster for `workers`: `none` starts one on this machine; `auto`, `host:port` and
+    `ray://host:port` join one (the last from a machine that is not part of it).
+    """
 
     address: str = "none"
 
     @field_validator("address")
     @classmethod
     def _known_address(cls, address: str) -> str:
-        if not re.fullmatch(r"none|auto|[\w.-]+:\d+", address):
-            raise ValueError("must be none, auto or host:port")
+        if not re.fullmatch(r"none|auto|(ray://)?[\w.-]+:\d{1,5}", address):
+            raise ValueError("must be none, auto or host:port, or ray://host:port")
         return address
 
 
@@ -207,6 +213,8 @@ class Config(Section):
 
     One is often faster for small networks, and on a machine that others use. Equal runs need equal threads.
     """
+    learners: Count = 1
+    """Learners that share every gradient step: this process and Ray actors, with a GPU each if it has one."""
     env: EnvConfig
     agent: AgentConfig
     init: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -200,6 +201,8 @@ def number(value: float | None) -> str:
 def panel(progress: Progress) -> RenderableType:
     """The dashboard as it stands."""
     rows: list[RenderableType] = [_bar(progress), _returns(progress), _times(progress), _metrics(progress)]
+    if "fleet/workers" in progress.record:
+        rows.append(_workers(progress.record))
     rows += [Text(f"! {text}", style="yellow") for text in progress.warnings]
     return Panel(
         Group(*rows), title=Text(title(progress), style="bold"), title_align="left", border_style="dim"
@@ -254,6 +257,30 @@ def _metrics(progress: Progress) -> Text:
         text.append(f"{name} ", style="dim")
         text.append(f"{number(value)}  ")
     return text
+
+
+def _workers(record: Mapping[str, float]) -> Text:
+    """How the workers are: what they have in common, and how fast each is."""
+    text = Text(no_wrap=True, overflow="ellipsis")
+    for name in ("workers", "restarts", "lag", "queue", "dropped"):
+        if math.isfinite(record.get(f"fleet/{name}", math.nan)):
+            text.append(f"{name} ", style="dim")
+            text.append(f"{number(record[f'fleet/{name}'])}  ", style="yellow" * (name == "restarts"))
+    if "fleet/object_store/share" in record:
+        text.append("store ", style="dim")
+        text.append(f"{record['fleet/object_store/share']:.0%}  ")
+    speeds = [number(speed) for speed in speeds_of(record)]
+    if speeds:
+        text.append("steps/s ", style="dim")
+        text.append(" ".join(speeds))
+    return text
+
+
+def speeds_of(record: Mapping[str, float]) -> list[float]:
+    """Steps a second of each worker by place; of many, the slowest, the middle and the fastest."""
+    names = [f"fleet/worker_{k}/steps_per_second" for k in range(int(record["fleet/workers"]))]
+    names += [f"fleet/workers/steps_per_second_{which}" for which in ("min", "median", "max")]
+    return [record[name] for name in names if name in record]
 
 
 def closing(progress: Progress, summary: Mapping[str, Any]) -> str:

@@ -32,10 +32,10 @@ class MetricsLog:
         self.samples = _Lines(run / SAMPLES, updates) if (run / SAMPLES).exists() else None
         self.board = _Board(run, purge_step=int(self.lines.last.get("env_steps", 0)) + 1)
 
-    def write(self, record: Mapping[str, float]) -> None:
-        """Append one line."""
+    def write(self, record: Mapping[str, float], beside: Mapping[str, float] | None = None) -> None:
+        """Append one line; what is `beside` it goes to TensorBoard alone."""
         self.lines.write({k: v if math.isfinite(v) else None for k, v in record.items()})
-        self.board.write(record)
+        self.board.write({**record, **(beside or {})})
 
     def write_samples(self, samples: Sequence[Sample], env_steps: int, updates: int) -> None:
         """Append a line a sample (see `move37.samples`); its `slot` is its place among them."""

@@ -10,10 +10,12 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agents.backend import Backend, Played
 from envs.text.spaces import TextSpace
 from move37.advice import Adviser
 from move37.budget import nothing_left, share_spent, spent
 from move37.build import WRONG, begin_with, build, make_eval_env, told
+from move37.cluster import show
 from move37.config import Config, load_config, make_config
 from move37.disk import told_of_disk
 from move37.errors import UserError, command, in_one_line
@@ -24,8 +26,9 @@ from move37.observer import Observer
 from move37.origin import Origin
 from move37.run import CONFIG, Run
 from move37.tally import WINDOW, Tally
-from rollouts.agent import Agent
+from rollouts.agent import Agent, Metrics
 from rollouts.fleet import Fleet, FleetError
+from rollouts.rollout import Rollout
 
 if TYPE_CHECKING:
     from move37.exam import Exam
@@ -146,9 +149,7 @@ class Session:
 
     def __exit__(self, *failure: Any) -> None:
         self.log.close()
-        self.parts.env.close()
-        if hasattr(self.parts.sampler, "close"):
-            self.parts.sampler.close()
+        self.parts.close()
         self.observer.close()
 
     # -- the loop --------------------------------------------------------------------------------------
@@ -169,15 +170,17 @@ class Session:
             self.observer.warn(
                 f"games of {self.config.env.id} were not saved and start afresh; all else goes on exactly"
             )
+        if isinstance(self.parts.learner, Backend) and self.tally.env_steps:
+            self.observer.warn(self.parts.learner.lacks)
         with interruptible() as stopped, told_of_failure(self.run, self.tally):
             try:
                 while not (self.reason or stopped()):
                     self.turn()
+                if not self.reason:
+                    self.save()
             except FleetError:
                 self.save(games=False)
                 raise
-            if not self.reason:
-                self.save()
         if self.reason:
             self.observer.finish(self._summary())
         if stopped():
@@ -188,24 +191,35 @@ class Session:
 
     def turn(self) -> None:
         """One update, and what is due after it."""
-        learner, reward, sampler = self.parts.learner, self.parts.reward, self.parts.sampler
+        learner = self.parts.learner
         learner.progress = share_spent(self.config.budget, self.tally, self.seconds())
-        with self.clock("collect"):
-            rollout = sampler.collect(learner.actor, **learner.wants, **self.opponents())
-        if isinstance(sampler, Fleet):
-            for line in sampler.take_news():
-                self.observer.warn(line)
-        with self.clock("learn"), told_of_input(rollout, self.tally):
-            reward(rollout)
-            metrics = learner.learn(rollout) | reward.learn(rollout) | sampler.told
-            sampler.sync(learner)
+        played, metrics = self.of_backend(learner) if isinstance(learner, Backend) else self.of_rollout()
+        for line in self.parts.take_news():
+            self.observer.warn(line)
         before = self.tally.env_steps
-        self.tally.add(rollout, metrics)
+        self.tally.add(played, metrics)
         if self.parts.pool:
-            self.parts.pool.count(rollout.ended)
+            self.parts.pool.count(played.ended)
             self.parts.pool.grow(learner.policy.weights, self.tally.env_steps)
         self.reason = self.spent()
         self.log_evaluate_checkpoint(before)
+
+    def of_rollout(self) -> tuple[Rollout, Metrics]:
+        """Collect, reward, learn, sync: what was played, and what there is to log."""
+        learner, reward, sampler = self.parts.learner, self.parts.reward, self.parts.sampler
+        with self.clock("collect"):
+            rollout = sampler.collect(learner.actor, **learner.wants, **self.opponents())
+        with self.clock("learn"), told_of_input(rollout, self.tally):
+            reward(rollout)
+            metrics = self.parts.learn(rollout) | reward.learn(rollout) | sampler.told
+            sampler.sync(learner)
+        return rollout, metrics
+
+    def of_backend(self, learner: Backend) -> tuple[Played, Metrics]:
+        """The same by a learner that does all of it itself."""
+        with self.clock("learn"):
+            played = learner.train()
+        return played, played.metrics
 
     def opponents(self) -> dict[str, Any]:
         """Whom the learner plays, and how often; nothing where it plays alone, or holds every seat."""
@@ -245,10 +259,18 @@ class Session:
         busy = self.times.get("collect", 0.0) + self.times.get("learn", 0.0)
         record["time/steps_per_second"] = steps / max(busy, 1e-9)
         self.times = {}
-        self.log.write(record)
-        self.observer.update(record)
+        looks = self.look()
+        self.log.write(record, looks)
+        self.observer.update(record | looks)
+        if looks and self.config.cluster.address != "none":
+            show(str(self.run.path), record | looks)
         for warning in self.adviser.read(record):
             self.observer.warn(warning)
+
+    def look(self) -> dict[str, float]:
+        """How workers are now, where there are any on Ray: what no two equal runs have in common."""
+        sampler = self.parts.sampler
+        return sampler.look() if isinstance(sampler, Fleet) else {}
 
     def pool_metrics(self) -> dict[str, float]:
         """How the learner stands in the pool, where there is one."""
@@ -424,7 +446,7 @@ class Session:
             "n": config.env.n,
             "budget": config.budget.model_dump(exclude_none=True),
             "trusted": self.run.names_code,
-            "self_play": self.self_play and not self.parts.pool,
+            "self_play": self.self_play and not (self.parts.pool or isinstance(self.parts.learner, Backend)),
             "imitates": self.parts.learner.actor is not self.parts.learner.policy,
             "text": isinstance(self.parts.env.single_observation_space, TextSpace),
         }

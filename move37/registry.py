@@ -38,6 +38,10 @@ AGENTS = {
         "agents.imitation:Imitation",
         "does as an expert does: supervised fine-tuning, behaviour cloning, rejection sampling",
     ),
+    "rllib": Entry(
+        "agents.rllib.learner:RLlib",
+        "an algorithm of RLlib's, which collects for itself: PPO, APPO, IMPALA, DQN or SAC (Liang 2018)",
+    ),
     "grpo": Entry(
         "llm_rl.grpo:GRPO",
         "learns from several tries at each problem: language models and others (Shao 2024)",
@@ -65,7 +69,7 @@ AGENTS = {
     "random": Entry("agents.random:Random", "plays any legal action with equal chance; learns nothing"),
 }
 
-INNER = ("student", "expert", "policy")
+INNER = ("student", "expert", "policy", "opponent")
 """Options of agents that are agents themselves, written as a config's `agent` is, or as `{run: RUN}`."""
 
 

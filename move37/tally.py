@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from agents.backend import Played
 from rollouts.rollout import Rollout
 
 WINDOW = 100
@@ -28,7 +29,7 @@ class Tally:
         self.lengths: deque[float] = deque(maxlen=WINDOW)
         self.sums: dict[str, tuple[float, int]] = {}
 
-    def add(self, rollout: Rollout, metrics: Mapping[str, float]) -> None:
+    def add(self, rollout: Rollout | Played, metrics: Mapping[str, float]) -> None:
         """Count one update: its valid rows, the episodes that ended, its metrics."""
         self.env_steps += rollout.decisions
         self.updates += 1

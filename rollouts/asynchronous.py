@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
@@ -31,6 +32,11 @@ class Fragment(NamedTuple):
         """That of the weights that acted."""
         return int(self.rollout.version[0])
 
+    @property
+    def pace(self) -> float:
+        """Env steps a second."""
+        return self.rollout.decisions / max(self.seconds, 1e-9)
+
 
 class AsyncFleet(Fleet):
     """A `Fleet` that waits for half of its workers, and whose workers wait for nobody.
@@ -57,10 +63,12 @@ class AsyncFleet(Fleet):
         seed: int = 0,
         problems: Problems | None = None,
         patience: float = 600.0,
+        gpus: float = 0.0,
         in_flight: int = 2,
         max_lag: int = 8,
     ) -> None:
-        super().__init__(env, n=n, workers=workers, seed=seed, problems=problems, patience=patience)
+        shared: dict[str, Any] = {"seed": seed, "problems": problems, "patience": patience, "gpus": gpus}
+        super().__init__(env, n=n, workers=workers, **shared)
         self.in_flight, self.max_lag, self.dropped = in_flight, max_lag, 0
         self.stock: list[deque[Fragment]] = [deque() for _ in range(workers)]
         """What has come and was not handed over yet, by place."""
@@ -68,6 +76,10 @@ class AsyncFleet(Fleet):
         self._again: deque[Sequence[Problem]] = deque()  # shares to be asked for before new ones
         self._afresh = [False] * workers  # whether a place's next request must begin new games
         self._episode = np.full(n, -1, np.int64)  # what goes on in each slot
+        self._last = [
+            (math.nan, math.nan)
+        ] * workers  # steps a second and lag of what was taken last, by place
+        self._lineups: dict[int, tuple[str, ...]] = {}  # of opponents, by the version of who learns
         self._board = _board_here()
 
     def get_state(self) -> dict[str, Any]:
@@ -94,18 +106,43 @@ class AsyncFleet(Fleet):
 
     def _play(self, cast: Cast, wants: Mapping[str, Any]) -> Rollout:
         """What has been done by half of the workers at least."""
-        import ray
-
         if self._wants not in (None, wants):
             said = f"workers that play on go on with what they began with, {self._wants}"
             raise ValueError(f"{said}: they cannot be asked for {wants}")
         self._wants = wants
-        ray.get(self._board.put_up.remote(cast))
+        self._put_up(cast)
         chosen = self._gather()
         self._fill()
+        for fragment in chosen.values() if cast.opponents else ():
+            self._credit(fragment.rollout, cast.lineup)
         rollout = self._side_by_side(chosen)
+        for k, fragment in chosen.items():
+            self._last[k] = fragment.pace, float(self.version - fragment.version)
         self.told = self._tell(list(chosen.values()))
         return rollout
+
+    def _put_up(self, cast: Cast) -> None:
+        """Have who begins a request from now on play by the `cast`."""
+        import ray
+
+        self._lineups = {v: told for v, told in self._lineups.items() if self.version - v <= self.max_lag}
+        self._lineups |= {self.version: cast.lineup} if cast.opponents else {}
+        try:
+            ray.get(self._board.put_up.remote(cast))
+        except ray.exceptions.RayActorError:  # it was lost, and who waits for it will be
+            self._board = _board_here()
+            ray.get(self._board.put_up.remote(cast))
+
+    def _credit(self, rollout: Rollout, lineup: Sequence[str]) -> None:
+        """Name opponents by the places that they have now, in the `lineup`; −1 is one that has left."""
+        then = self._lineups[int(rollout.version[0])]
+        places = [0]
+        for place, known in enumerate(then[1:], 1):
+            stayed = place < len(lineup) and lineup[place] == known
+            moved = lineup.index(known, 1) if known in lineup[1:] else -1
+            places.append(place if stayed else moved)
+        table = np.array([*places, -1])  # at −1, too
+        rollout.ended = {**rollout.ended, "opponent": table[rollout.ended["opponent"]]}
 
     def _gather(self) -> dict[int, Fragment]:
         """The oldest fragment of every place that has one, once that are half of those that play."""
@@ -115,8 +152,8 @@ class AsyncFleet(Fleet):
             have = [k for k, stock in enumerate(self.stock) if stock]
             if have and 2 * len(have) >= len(self.roster.joined):
                 return {k: self.stock[k].popleft() for k in have}
-            for answer in self.roster.answered():
-                self._take(answer)
+            for answer in sorted(self.roster.answered(), key=lambda answer: answer.error is not None):
+                self._take(answer)  # who is lost last, for that may be the end
 
     def _fill(self) -> None:
         """Give every worker that has begun something to do."""
@@ -189,7 +226,7 @@ class AsyncFleet(Fleet):
 
     def _tell(self, chosen: Sequence[Fragment]) -> Metrics:
         lag = [self.version - fragment.version for fragment in chosen]
-        speed = [fragment.rollout.decisions / max(fragment.seconds, 1e-9) for fragment in chosen]
+        speed = [fragment.pace for fragment in chosen]
         return {
             "fleet/workers": len(self.roster.joined),
             "fleet/restarts": self.roster.restarts,
@@ -200,6 +237,9 @@ class AsyncFleet(Fleet):
             "fleet/steps_per_second_min": min(speed),
             "fleet/steps_per_second_max": max(speed),
         }
+
+    def _by_worker(self) -> dict[str, list[float]]:
+        return {"steps_per_second": [one[0] for one in self._last], "lag": [one[1] for one in self._last]}
 
     def _asked(self) -> list[list[list[Any]]]:
         """The problems that were dealt out and not handed over yet, as plain data."""

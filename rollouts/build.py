@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 from envs.options import OptionError, check_options
@@ -17,6 +18,13 @@ def build_agent(spec: Mapping[str, Any], observation_space: Any, action_space: A
     if not is_agent:
         raise ValueError(f"'{spec['path']}' is no rollouts.agent.Agent")
     return kind(observation_space, action_space, **spec.get("options", {}))
+
+
+def placed(spec: Mapping[str, Any], device: Mapping[str, str]) -> dict[str, Any]:
+    """`spec` with `device` (`{"device": "cuda"}`, or nothing) among its options, where its agent has one."""
+    if not device or "device" not in signature(resolve(spec["path"])).parameters:
+        return dict(spec)
+    return {**spec, "options": {**spec.get("options", {}), **device}}
 
 
 def build_inner(name: str, spec: Mapping[str, Any], observation_space: Any, action_space: Any) -> Agent:

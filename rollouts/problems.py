@@ -194,12 +194,14 @@ class Seeking:
         return {f"problems/{name}": float(weight) for name, weight in zip(names, self.weights())}
 
     def get_state(self) -> dict[str, Any]:
-        return {"taken": self.taken, "worth": self.worth.tolist()}
+        asked = [[seed, choice] for seed, choice in self._choice_of.items()]
+        return {"taken": self.taken, "worth": self.worth.tolist(), "asked": asked}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         if len(state["worth"]) != len(self.worth):
             raise ValueError(f"{len(state['worth'])} choices of problems were saved, not {len(self.worth)}")
         self.taken, self.worth = int(state["taken"]), np.array(state["worth"], np.float64)
+        self._choice_of = {int(seed): int(choice) for seed, choice in state.get("asked", ())}
 
 
 def _forget(drawn: dict[int, int], rollout: Rollout) -> None:

@@ -63,7 +63,8 @@ class Rollout:
     `group`, `return` (raw), `length` (rows) and the sum of every part. Where an opponent ended it before the
     agent's turn, `length` is 0 and `time` is the row before (−1: there is none). With several seats also
     `seat_returns` (`[k, seats]`, everyone's); `return` is then that of the agent's seat, and where it holds
-    them all, of seat 0. Against opponents also that `seat`, and which `opponent` it was, by place."""
+    them all, of seat 0. Against opponents also that `seat`, and which `opponent` it was, by place
+    (−1: its place was given to another)."""
     rewards: np.ndarray | None = None
     """float32: what the learner maximises, set by `Reward`."""
     terms: dict[str, np.ndarray] = field(default_factory=dict)

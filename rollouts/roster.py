@@ -75,7 +75,7 @@ class Here:
 
     def __init__(self, workers: int, opening: Opening) -> None:
         self.numbers, self._opening = list(range(workers)), opening
-        self.next, self.restarts = workers, 0
+        self.next, self.restarts, self.went_well = workers, 0, False
         self.workers = [Worker() for _ in self.numbers]
         self.open(self.numbers)
 
@@ -98,19 +98,32 @@ class Here:
 
 
 class Roster:
-    """The workers of a fleet as Ray actors, with a core each.
+    """The workers of a fleet as Ray actors, with a core each, and so many `gpus` (a share of one, perhaps).
 
     One that is lost (it died, its answer did, it gave none for `patience` seconds, or it raised after all had
     gone well before) is replaced by another with a new number. `in_step`: all of them are needed, else
     those that have found no core are not waited for, as long as there are others. Raises `FleetError` where
-    no core is found in `cores_within` seconds, or `RETRIES` replacements in a row got nothing done.
+    no core is found in `cores_within` seconds, or `RETRIES` replacements in a row got nothing done (nor did
+    anybody else, where not all are needed).
+    They are of a class, `kind`, that has a method `open`.
     """
 
     def __init__(
-        self, workers: int, opening: Opening, *, cores_within: float, patience: float, in_step: bool
+        self,
+        workers: int,
+        opening: Opening,
+        *,
+        cores_within: float,
+        patience: float,
+        in_step: bool,
+        gpus: float = 0.0,
+        kind: type = RemoteWorker,
     ) -> None:
+        self._kind = kind
         self._opening, self.cores_within, self.patience = opening, cores_within, patience
-        self.in_step, self.restarts, self.next = in_step, 0, 0
+        self.in_step, self.gpus, self.restarts, self.next = in_step, gpus, 0, 0
+        self.went_well = False
+        """Whether the run has got anything done before, in another session."""
         self._news: list[str] = []
         self._told_of_waiting: set[int] = set()
         self.places: list[Place] = []
@@ -225,7 +238,7 @@ class Roster:
         import ray
 
         place.number, self.next = self.next, self.next + 1
-        place.actor = ray.remote(num_cpus=1)(RemoteWorker).remote()
+        place.actor = ray.remote(num_cpus=1, num_gpus=self.gpus)(self._kind).remote()
         place.queue.clear()
         place.joined = False
         self._ask(place, READY, (), {})
@@ -270,7 +283,8 @@ class Roster:
         place = self.places[k]
         request = place.queue[0]
         try:
-            value = ray.get(request.answer, timeout=self.patience) if request.wanted else None
+            limit = self.patience if self.patience < math.inf else None
+            value = ray.get(request.answer, timeout=limit) if request.wanted else None
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
             if self._has_worked(place) or isinstance(cause, ray.exceptions.RayError):
@@ -282,13 +296,18 @@ class Roster:
         place.queue.popleft()
         place.since = time.monotonic()
         place.joined |= request.method == "open"
-        if request.method in WORK:
-            place.worked, place.failures = True, 0
+        place.worked |= request.method in WORK
+        if request.method not in STARTS:
+            for other in (
+                [place] if self.in_step else self.places
+            ):  # who plays on does so without the lost one
+                other.failures = 0
         return Answer(k, request, value, None)
 
     def _has_worked(self, place: Place) -> bool:
         """Whether what goes wrong there has gone well before; who joins late goes by what others did."""
-        return place.worked or (not self.in_step and any(other.worked for other in self.places))
+        others = not self.in_step and any(other.worked for other in self.places)
+        return self.went_well or place.worked or others
 
     # -- waiting ---------------------------------------------------------------------------------------
 
@@ -359,4 +378,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ray.exceptions.ObjectLostError):
         return "its answer was lost"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines and "Error:" in lines[-1] else "killed, or out of memory"
+    told = lines and "Error:" in lines[-1] and not isinstance(error, ray.exceptions.ActorUnavailableError)
+    return lines[-1] if told else "killed, or out of memory"

@@ -18,6 +18,7 @@ from agents.dqn import DQN, EPSILON
 from agents.imitation import Imitation
 from agents.impala import IMPALA
 from agents.ppo import PPO
+from agents.rllib.learner import RLlib
 from benchmarks import connect_four, learning, report
 from envs.arcade.key_maze import KeyMaze
 from envs.arcade.vector import Arcade
@@ -33,6 +34,7 @@ from move37.evaluate import evaluate
 from move37.logs import MetricsLog, read_samples
 from move37.passk.config import PasskConfig, PolicyConfig, ProblemsConfig, load_passk
 from move37.study import load_study
+from move37.sweep.config import load_sweep
 from move37.telling import passk_table, study_table, tournament_table
 from move37.tournament.config import LadderConfig, SprtConfig, TournamentConfig, load_tournament
 from move37.tournament.entrants import Entrant
@@ -112,6 +114,7 @@ def keys_of(section: type[BaseModel], prefix: str = "") -> dict[str, object]:
     [
         ("ppo.md", "option", PPO, {}),
         ("impala.md", "option", IMPALA, {}),
+        ("rllib.md", "option", RLlib, {}),
         ("dqn.md", "option", DQN, {"epsilon": EPSILON}),
         ("alphazero.md", "option", AlphaZero, {}),
         ("arcade.md", "option", Arcade, {}),
@@ -127,6 +130,7 @@ def keys_of(section: type[BaseModel], prefix: str = "") -> dict[str, object]:
     ids=[
         "ppo",
         "impala",
+        "rllib",
         "dqn",
         "alphazero",
         "arcade",
@@ -371,7 +375,12 @@ def test_printed_commands_are_commands(path):
             continue
         context = commands[words[1]].make_context(words[1], words[2:])
         config = context.params.get("config") or ""
-        reads = {"train": load_config, "tournament": load_tournament, "passk": load_passk}.get(words[1])
+        reads = {
+            "train": load_config,
+            "tournament": load_tournament,
+            "passk": load_passk,
+            "sweep": load_sweep,
+        }.get(words[1])
         if reads and str(config).startswith("configs/"):
             reads(ROOT / config, context.params.get("overrides") or context.params.get("more") or ())
 
@@ -400,7 +409,12 @@ def test_symbols_that_a_page_names_are_in_their_files(path):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda p: p.stem)
 def test_every_config_is_read_and_says_what_to_expect(path):
-    read = {"studies": load_study, "passk": load_study, "tournament": load_tournament}
+    read = {
+        "studies": load_study,
+        "passk": load_study,
+        "tournament": load_tournament,
+        "sweeps": load_sweep,
+    }
     if "stages" not in path.read_text():
         read["passk"] = load_passk
     assert read.get(path.parent.name, load_config)(path)

@@ -309,9 +309,13 @@ def sample_all(experiment: Experiment, parts: list[Part]) -> Iterator[tuple[Part
 class Worker:
     """An experiment in another process, on one thread."""
 
-    def __init__(self, config: dict[str, Any], file: str, trust: bool) -> None:
+    def open(self, config: dict[str, Any], file: str, trust: bool) -> None:
+        """Make the policies and the problems."""
         checked = PasskConfig.model_validate(config | {"threads": 1})
         self.experiment = Experiment(checked, Origin(file), trust)
+        for policy in checked.policies:  # so that what is not on this machine is told at once
+            for problems in checked.problems:
+                self.experiment.agent(policy, problems)
 
     def do(self, part: Part) -> Columns:
         """Sample a part."""

@@ -52,11 +52,13 @@ class Workers:
 class Worker:
     """A tournament's entrants in another process, on one thread."""
 
-    def __init__(self, config: dict[str, Any], file: str, trust: bool) -> None:
+    def open(self, config: dict[str, Any], file: str, trust: bool) -> None:
+        """Make the entrants."""
         from move37.origin import Origin
 
         checked = TournamentConfig.model_validate(config | {"threads": 1})
         self.tournament = Tournament(checked, Origin(file), trust)
+        assert self.tournament.agents  # so that what is not on this machine is told at once
 
     def do(self, fixtures: Fixtures) -> Played:
         """Play some games."""

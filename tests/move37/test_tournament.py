@@ -302,7 +302,7 @@ def test_workers_that_are_killed_play_their_games_again(whole, tmp_path, monkeyp
 
     class Kills(Watcher):
         def played(self):
-            for actor in made[0].crew.actors if not killed else ():
+            for actor in [p.actor for p in made[0].crew.roster.places] if not killed else ():
                 ray.kill(actor, no_restart=False)
                 killed.append(actor)
 

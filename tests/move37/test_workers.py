@@ -45,11 +45,18 @@ sys.exit(main(["train", "endless.yaml", "--json"]))
 """
 
 
+class InProcess(Fleet):
+    """With workers as plain objects."""
+
+    def __init__(self, env, **kwargs):
+        super().__init__(env, **kwargs, local=True)
+
+
 @pytest.fixture
 def local(monkeypatch):
     """The same workers in this process."""
     monkeypatch.setattr(build, "start_ray", lambda *a: None)
-    monkeypatch.setattr(build, "Fleet", lambda env, **kwargs: Fleet(env, **kwargs, local=True))
+    monkeypatch.setattr(build, "Fleet", InProcess)
 
 
 def workers_of(pid: int) -> list[int]:
@@ -138,7 +145,43 @@ def test_a_worker_lost_at_any_time_leaves_a_checkpoint(tmp_path, local, monkeypa
     assert [state["numbers"] for state in states] == [[0, 1], [2, 3]]  # and their ids
 
 
-# -- workers that play on --------------------------------------------------------------------------------
+# -- in step, every learner ------------------------------------------------------------------------------
+
+NETWORK = {"kind": "vector", "hidden": [8]}
+REPLAYED = {"collect_steps": 8, "learning_starts": 32, "n_step": 3, "batch_size": 16, "network": NETWORK}
+CARTS, BOARDS = {"id": "CartPole-v1", "n": 4}, {"id": "board/TicTacToe-v0", "n": 4}
+WRITER = {"model": {"size": "XS", "context": 64}, "max_new": 4}
+ALL = {
+    "ppo": (CARTS, {"n_steps": 8, "epochs": 2, "network": NETWORK}),
+    "impala": (CARTS, {"n_steps": 8, "network": NETWORK, "lstm": 4}),
+    "dqn": (CARTS, REPLAYED),
+    "rainbow": (CARTS, REPLAYED),
+    "alphazero": (BOARDS, {"network": {"kind": "mlp", "hidden": [8]}, "search": {"simulations": 4}}),
+    "grpo": ({"id": "text/Parity-v0", "n": 4, "level": 1}, {"problems": 4, "group_size": 4, **WRITER}),
+    "imitation": (
+        {"id": "text/Parity-v0", "n": 4, "level": 1},
+        {"student": {"kind": "language", **WRITER}, "expert": {"kind": "solver"}, "episodes": 32},
+    ),
+}
+MORE = {"alphazero": {"n_steps": 3, "batch_size": 16}, "grpo": {"lr": 1e-2, "warmup": 0}}
+
+
+def all_lines(tmp_path, name, kind, workers):
+    env, agent = ALL[kind]
+    config = {"device": "cpu", "threads": 1, "env": env, "log": {"every": 0}, "budget": {"env_steps": 160}}
+    config |= {"agent": {"kind": kind} | agent | MORE.get(kind, {}), "sampler": {"workers": workers}}
+    if kind == "grpo":
+        config["reward"] = {"tests.llm_rl.test_grpo:low_ones": 1.0}
+    lines = plain(move37.train(config, out=tmp_path / name).metrics())
+    assert len(lines) > 2
+    assert float(lines[-1].get("gradient_steps", 1)) > 0
+    return lines
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_one_worker_is_as_good_as_none(local, tmp_path, kind):
+    here, there = (all_lines(tmp_path, str(workers), kind, workers) for workers in (0, 1))
+    assert [{k: v for k, v in line.items() if not k.startswith("fleet/")} for line in there] == here
 
 
 @pytest.fixture(scope="module")
@@ -151,8 +194,20 @@ def cluster():
     ray.shutdown()
 
 
+FAST = ("impala", "grpo")  # in the fast run; those of ppo and alphazero are elsewhere
+
+
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=[pytest.mark.slow] * (k not in FAST)) for k in ALL])
+def test_two_workers_on_ray_are_as_two_in_this_process(cluster, tmp_path, monkeypatch, kind):
+    there = all_lines(tmp_path, "there", kind, 2)
+    monkeypatch.setattr(build, "Fleet", InProcess)
+    assert all_lines(tmp_path, "here", kind, 2) == there
+
+
+# -- workers that play on --------------------------------------------------------------------------------
+
+
 ASYNC = {"workers": 2, "async": True}
-NETWORK = {"kind": "vector", "hidden": [8]}
 LEARNERS = {
     "ppo": {"n_steps": 8, "epochs": 1, "network": NETWORK},
     "impala": {"n_steps": 8, "network": NETWORK, "lstm": 4},

@@ -184,6 +184,7 @@ def test_training_on_ray_equals_the_same_workers_in_process(cluster, monkeypatch
     import move37
     from move37 import build
     from tests.move37.runs import plain
+    from tests.move37.test_workers import InProcess
 
     config = {
         "device": "cpu",
@@ -195,7 +196,7 @@ def test_training_on_ray_equals_the_same_workers_in_process(cluster, monkeypatch
         "log": {"every": 0},
     }
     there = move37.train(config, out=tmp_path / "there").metrics()
-    monkeypatch.setattr(build, "Fleet", lambda env, **kwargs: Fleet(env, **kwargs, local=True))
+    monkeypatch.setattr(build, "Fleet", InProcess)
     assert plain(move37.train(config, out=tmp_path / "here").metrics()) == plain(there)
     assert there[-1]["gradient_steps"] > 10
 

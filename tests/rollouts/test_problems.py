@@ -77,14 +77,19 @@ def test_half_of_a_curriculum_is_of_its_highest_open_level():
 LEVELS = [{"family": "Sums", "level": level} for level in (1, 2, 3)]
 
 
-def played(stream, solved, problems=16, tries=8, seed=0, **more):
-    """Play `problems` of a stream, each `tries` times, in groups; `solved` are the levels' chances."""
-    rng, taken = np.random.default_rng([seed, stream.taken]), stream.take(problems)
+def answers(taken, solved, tries=8, seed=0):
+    """What came of problems, each tried `tries` times, in groups; `solved` are the levels' chances."""
+    rng = np.random.default_rng(seed)
     chances = np.repeat([solved[p.options["level"] - 1] for p in taken], tries)
-    group = np.repeat(np.arange(problems), tries) if tries > 1 else np.full(problems, -1)
+    group = np.repeat(np.arange(len(taken)), tries) if tries > 1 else np.full(len(taken), -1)
     ended = {"seed": np.repeat([p.seed for p in taken], tries), "group": group}
-    ended["success"] = (rng.random(len(chances)) < chances).astype(np.float32)
-    told = stream.learn(SimpleNamespace(ended={**ended, **more}))
+    return ended | {"success": (rng.random(len(chances)) < chances).astype(np.float32)}
+
+
+def played(stream, solved, problems=16, tries=8, seed=0, **more):
+    """Play `problems` of a stream, and let it learn from what came of them."""
+    named, taken = [seed, stream.taken], stream.take(problems)
+    told = stream.learn(SimpleNamespace(ended={**answers(taken, solved, tries, named), **more}))
     return [p.options["level"] for p in taken], told
 
 
@@ -147,6 +152,16 @@ def test_a_seeking_stream_goes_on_from_where_it_was():
         Seeking(LEVELS[:2]).set_state(stream.get_state())
     with pytest.raises(ValueError, match="at least one choice"):
         Seeking([])
+
+
+def test_problems_that_were_dealt_out_before_are_judged_by_their_choice():
+    stream, again = Seeking(LEVELS, seed=3, floor=0.0), Seeking(LEVELS, seed=3, floor=0.0)
+    asked = stream.take(64)
+    again.set_state(stream.get_state())
+    for one in (stream, again):
+        one.learn(SimpleNamespace(ended=answers(asked, (0.0, 1.0, 0.5))))
+    np.testing.assert_array_equal(again.worth, stream.worth)
+    assert again.worth[2] > 0.25 > again.worth[0]
 
 
 def test_it_learns_from_what_the_sampler_played():

@@ -1,0 +1,271 @@
+"""Ray for workers: started here, or a cluster that is joined, and what is wrong with that one."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import platform
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import redirect_stderr
+from importlib.metadata import PackageNotFoundError, version
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from move37.errors import UserError, in_one_line
+
+if TYPE_CHECKING:
+    from move37.origin import Origin
+
+PACKAGES = ("agents", "envs", "llm_rl", "move37", "rollouts", "search")
+ANSWER_SECONDS = 120.0
+"""Within which every machine must have said which versions it has: a process must start there first."""
+TRIES = 3
+"""Of joining by `ray://`, whose server now and then fails to start a client's process."""
+CLIENT = "ray://"
+
+
+def start_ray(address: str, workers: int, origin: Origin) -> None:
+    """Join the cluster at `address`, or start one here with a core for every worker.
+
+    Raises `UserError` where there is none, where it asks for another token, and where its machines have other
+    versions of Python, Ray or move37 than this one.
+    """
+    import logging
+
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # its chatter goes to stdout, which is ours
+    if address != "none":
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")  # else it insists on a wrong token for 20 s
+    import ray
+
+    if ray.is_initialized():
+        return
+    quiet: Any = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address == "none":
+        cores = max(workers, os.cpu_count() or 1)
+        ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
+        return
+    place = origin.place("cluster", "", "address")
+    _join(address, place, quiet)
+    try:
+        check_machines(place)
+    except UserError:
+        ray.shutdown()
+        raise
+
+
+def _join(address: str, place: str, quiet: Mapping[str, Any]) -> None:
+    """Join a cluster, or say in a `UserError` what is in the way."""
+    import ray
+
+    where = address
+    try:
+        where = _address_of(address)
+        _knock(where)
+        if where.startswith(CLIENT):
+            _join_as_client(where, quiet)
+        else:
+            ray.init(address=address, **quiet)
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise UserError(f"{place}: {_why_not(address, where, error)}") from None
+
+
+def _join_as_client(address: str, quiet: Mapping[str, Any]) -> None:
+    import ray
+
+    for k in range(TRIES):
+        try:
+            with redirect_stderr(StringIO()):  # it warns there before it raises the same
+                ray.init(address=address, **quiet)
+            return
+        except ConnectionAbortedError as error:
+            if k == TRIES - 1 or "client server failed" not in str(error):
+                raise
+
+
+def _address_of(address: str) -> str:
+    """What `auto` stands for: `RAY_ADDRESS`, or the cluster that runs on this machine."""
+    if address != "auto":
+        return address
+    if os.environ.get("RAY_ADDRESS"):
+        return os.environ["RAY_ADDRESS"]
+    from ray._private.services import canonicalize_bootstrap_address  # nothing public says it
+
+    return canonicalize_bootstrap_address("auto") or ""
+
+
+def _knock(address: str) -> None:
+    """Raises `OSError` where nobody answers at `host:port`, for which Ray would wait for minutes."""
+    host, colon, port = address.removeprefix(CLIENT).rpartition(":")
+    if colon:
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
+def _why_not(address: str, where: str, error: Exception) -> str:
+    """In a line, why a cluster could not be joined."""
+    at = f"'{address}'" if where in ("", address) else f"'{address}', which is {where} here"
+    said = _all_words(error)
+    if any(sign in said for sign in ("InvalidAuthToken", "AuthenticationError", "Unauthenticated")):
+        return f"the Ray cluster at {at} asks for a token: {_about_token()}"
+    if "ersion mismatch" in said or "versions do not match" in said:
+        return f"the Ray cluster at {at} has other versions: {' '.join(str(error).split())}"
+    if where.startswith(CLIENT) and "timeout" in said:
+        said = f"something listens at {at}, but no Ray Client server answered within 30 seconds"
+        return f"{said}. If the cluster asks for a token: {_about_token()}"
+    return f"no Ray cluster at {at}; none starts one here ({in_one_line(error)})"
+
+
+def _all_words(error: BaseException | None) -> str:
+    """What an error and all that caused it say."""
+    said = ""
+    while error is not None:
+        said, error = f"{said}\n{type(error).__name__}: {error}", error.__cause__ or error.__context__
+    return said
+
+
+def _about_token() -> str:
+    """What is missing here for a cluster that asks for a token."""
+    if os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
+        keep = "give the cluster's to Ray here (~/.ray/auth_token, or RAY_AUTH_TOKEN)"
+        return f"{keep}, and export RAY_AUTH_MODE=token"
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        held = "RAY_AUTH_TOKEN"
+    else:
+        held = os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token"
+        if not Path(held).expanduser().is_file():
+            return f"there is none here; copy the cluster's to {held}"
+    return f"the one here ({held}) is not that of the cluster; copy the cluster's"
+
+
+# -- what there is ---------------------------------------------------------------------------------------
+
+
+def check_room(address: str, asked: Mapping[str, float], who: str, place: str) -> None:
+    """`UserError` where a joined cluster has, in all, fewer cores (`CPU`) or `GPU`s than are `asked` for.
+
+    `who` needs them, as in `4 workers`; `place` is the key to look at.
+    """
+    import ray
+
+    if address == "none" or not ray.is_initialized():
+        return
+    for name, unit in (("CPU", "cores"), ("GPU", "GPUs")):
+        machines = {node: there.get(name, 0.0) for node, there in _resources()}
+        if asked.get(name, 0.0) > sum(machines.values()):
+            each = ", ".join(f"{count:g} on {node}" for node, count in machines.items())
+            said = (
+                f"{who} need {asked[name]:g} {unit}, and Ray has {sum(machines.values()):g} in all ({each})"
+            )
+            raise UserError(f"{place}: {said}; use fewer workers, or more machines")
+
+
+def _resources() -> list[tuple[str, Mapping[str, float]]]:
+    """By machine what it has; several on one address are told apart by a number."""
+    import ray
+
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    names = [str(node["NodeManagerAddress"]) for node in alive]
+    seen = [names[:k].count(name) for k, name in enumerate(names)]
+    return [
+        (f"{name} ({k + 1})" if names.count(name) > 1 else name, node["Resources"])
+        for name, k, node in zip(names, seen, alive)
+    ]
+
+
+# -- who runs what ---------------------------------------------------------------------------------------
+
+
+def versions() -> dict[str, str]:
+    """The versions here of what must be the same on every machine; of move37 also a hash of its sources.
+
+    And `folder`, where these are.
+    """
+    import ray
+
+    try:
+        ours = version("move37")
+    except PackageNotFoundError:  # a clone that is on the path only
+        ours = "of no version"
+    root = Path(__file__).resolve().parent.parent
+    return {
+        "Python": platform.python_version(),
+        "Ray": ray.__version__,
+        "move37": f"{ours} (sources {_source_hash(root)})",
+        "folder": f"{platform.node()}:{root}",
+    }
+
+
+def _source_hash(root: Path) -> str:
+    """A short hash of all Python files of the suite."""
+    digest = hashlib.sha256()
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+def differences(here: Mapping[str, str], there: Mapping[str, str]) -> str:
+    """`Python 3.12.1, here 3.11.9`; nothing where all is the same."""
+    names = ["Python", "Ray"] + ["move37"] * (
+        here["folder"] != there["folder"]
+    )  # files may be edited meanwhile
+    return " and ".join(f"{k} {there[k]}, here {here[k]}" for k in names if there[k] != here[k])
+
+
+def check_machines(place: str) -> None:
+    """`UserError` where a machine of the cluster has other versions than this one, or gives no answer.
+
+    Each is asked by a task that needs no core. Those that have gone by then are passed over.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    ask: Any = ray.remote(num_cpus=0, max_retries=0)(versions)
+    asked = {}
+    for node in ray.nodes():
+        if node["Alive"]:
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            asked[ask.options(scheduling_strategy=there).remote()] = node["NodeManagerAddress"]
+    limit, here = time.monotonic() + ANSWER_SECONDS, versions()
+    for answer, name in asked.items():
+        try:
+            found = differences(here, ray.get(answer, timeout=max(limit - time.monotonic(), 0.1)))
+        except ray.exceptions.GetTimeoutError:
+            said = f"{name}, a machine of the cluster, gave no answer within {ANSWER_SECONDS:g} seconds"
+            raise UserError(f"{place}: {said}: `ray status` says how it is") from None
+        except (ray.exceptions.RayTaskError, ray.exceptions.RaySystemError) as error:
+            raise UserError(f"{place}: move37 does not run on {name}: {_last_line(error)}") from None
+        except ray.exceptions.RayError:  # it has gone
+            continue
+        if found:
+            raise UserError(f"{place}: {name} has {found}; all machines need the same")
+
+
+def _last_line(error: Exception) -> str:
+    """What was raised in a task, from the end of what Ray says of it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if "Error: " in line), lines[-1] if lines else "")
+
+
+# -- what it shows ---------------------------------------------------------------------------------------
+
+
+def show(run: str, record: Mapping[str, float]) -> None:
+    """Put the `fleet/…` metrics of a line on Ray's dashboard (Prometheus), by `run` and `worker`."""
+    from ray.util.metrics import Gauge
+
+    for name, value in record.items():
+        section, _, rest = name.partition("/")
+        if section != "fleet" or not math.isfinite(value):
+            continue
+        worker, _, what = rest.rpartition("/") if rest.startswith("worker_") else ("", "", rest)
+        metric = f"move37_{what.replace('/', '_')}"
+        if metric not in _gauges:
+            _gauges[metric] = Gauge(metric, f"fleet/{what} of move37", tag_keys=("run", "worker"))
+        _gauges[metric].set(value, tags={"run": run, "worker": worker.removeprefix("worker_")})
+
+
+_gauges: dict[str, Any] = {}
