@@ -1,8 +1,8 @@
-"""IMPALA: one policy-gradient step a rollout, corrected for the age of what acted (Espeholt et al., 2018)."""
+"""IMPALA: policy gradients, corrected for the age of what acted (Espeholt et al., 2018)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -34,6 +34,7 @@ class IMPALA(Learner):
     """An actor-critic that may learn from what older weights did: V-trace with importance weights cut off.
 
     * `n_steps`: rows a slot in each rollout; `minibatch_size`: rows in a gradient step, at most.
+    * `epochs`: passes over a rollout (1 in the paper).
     * `lr`: Adam's learning rate (eps 1e-5), which falls to 0 in a line over the budget with `anneal_lr`.
     * `gamma`: discount a row; `trace_lambda`: 1 is the paper's V-trace, less trusts the value more.
     * `rho_max`, `c_max`: where importance weights are cut, of errors and of how far they are handed back.
@@ -43,8 +44,9 @@ class IMPALA(Learner):
     * `max_grad_norm`: gradients are scaled down to this global norm.
     * `normalise_obs`, `network`, `share`, `lstm`, `precision`: see `agents.policy.PolicyActor`.
 
-    The loss is a mean over rows, where the paper's is a sum. Raises `OptionError` for options out of range
-    and `ValueError` for spaces that it cannot play.
+    Importance weights are of the policy as it is at each gradient step: what earlier steps on the same
+    rollout have moved counts too. The loss is a mean over rows, where the paper's is a sum. Raises
+    `OptionError` for options out of range and `ValueError` for spaces that it cannot play.
     """
 
     actor: PolicyActor
@@ -59,6 +61,7 @@ class IMPALA(Learner):
         device: str = "cpu",
         n_steps: Count = 20,
         minibatch_size: Count = 512,
+        epochs: Count = 1,
         lr: NotNegative = 6e-4,
         anneal_lr: bool = True,
         gamma: Share = 0.99,
@@ -76,7 +79,7 @@ class IMPALA(Learner):
         precision: Precision = "fp32",
     ) -> None:
         self.wants = {"steps": n_steps}
-        self.minibatch_size, self.lr, self.anneal_lr = minibatch_size, lr, anneal_lr
+        self.minibatch_size, self.epochs, self.lr, self.anneal_lr = minibatch_size, epochs, lr, anneal_lr
         self.max_grad_norm, self.value_coef = max_grad_norm, value_coef
         self.entropy_coef = line_of("entropy_coef", entropy_coef)
         self.normalise_advantage = normalise_advantage
@@ -100,14 +103,17 @@ class IMPALA(Learner):
         self.updates = 0
 
     def learn(self, rollout: Rollout) -> Metrics:
-        """One pass over a rollout, whoever's weights of the same network played it."""
+        """Improve from a rollout, whoever's weights of the same network played it."""
         experience = experience_of(rollout, self.actor)
-        targets, advantages, metrics = self._targets(rollout, log_probs(experience, self.actor))
-        told = torch.as_tensor(np.stack([targets, advantages]).reshape(2, -1), device=self.actor.device)
+        begun = log_probs(experience, self.actor)
+        targets, advantages, metrics = self._targets(rollout, begun)
+        told = torch.as_tensor(
+            np.stack([targets, advantages, begun]).reshape(3, -1), device=self.actor.device
+        )
         lr = self.lr * (1 - self.progress) if self.anneal_lr else self.lr
         set_lr(self.optimiser, lr)
         stats, norms = [], []
-        for index in experience.minibatches(self.minibatch_size, self.generator):
+        for index in self._minibatches(experience):
             self.optimiser.zero_grad()
             loss, stat = self._loss(experience, told[:, index], index)
             loss.backward()
@@ -122,6 +128,11 @@ class IMPALA(Learner):
         metrics |= dict(zip(STATS, torch.stack(stats).mean(0).tolist()))
         return metrics | {"grad_norm": float(np.mean(norms)), "lr": lr, "entropy_coef": self._entropy_coef()}
 
+    def _minibatches(self, experience: Experience) -> Iterator[torch.Tensor]:
+        """Those of an experience, `epochs` times."""
+        for _ in range(self.epochs):
+            yield from experience.minibatches(self.minibatch_size, self.generator)
+
     def _entropy_coef(self) -> float:
         return float(np.interp(self.progress, (0, 1), self.entropy_coef))
 
@@ -130,11 +141,12 @@ class IMPALA(Learner):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """`(loss, stats)` of this learner's share of a minibatch: its part of the means over all `index`."""
         part = share(len(index))
-        targets, advantage = told
+        targets, advantage, begun = told
         if self.normalise_advantage:
             advantage = standardised(advantage)
         log_prob, entropy, value = experience.evaluate(self.actor, index[part.own])
-        policy_loss = -part.mean(advantage[part.own] * log_prob)
+        moved = (log_prob.detach() - begun[part.own]).exp().clamp(max=self.trace["rho_max"])
+        policy_loss = -part.mean(moved * advantage[part.own] * log_prob)
         value_loss = 0.5 * part.mean((value - targets[part.own]).square())
         mean_entropy = part.mean(entropy)
         loss = policy_loss + self.value_coef * value_loss - self._entropy_coef() * mean_entropy

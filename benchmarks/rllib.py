@@ -32,7 +32,7 @@ from rollouts.fleet import Fleet
 
 ENV = "CartPole-v1"
 WORKERS, GAMES, ROUNDS = 2, (8, 256), 5
-STEPS = {8: 256, 256: 32}
+STEPS = {8: 1024, 256: 128}
 """Steps that each game is asked for at once, by how many games a worker has."""
 REACH_EQUAL, REACH_BEST = 6.0, 20.0
 SECONDS = 2.0

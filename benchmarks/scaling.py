@@ -42,7 +42,7 @@ FAMILIES: dict[str, tuple[str, int, list[str]]] = {
 WORKERS = (1, 8, 64, 256, 1000)
 WIRE = 1.25e9
 """Bytes a second that a machine sends or takes in: 10 Gbit/s."""
-SECONDS = 20.0
+SECONDS = 8.0
 NAPS = 0.02
 CHECKED = (1, 2, 4, 8)
 
@@ -90,7 +90,7 @@ def saturates(costs: Costs) -> float:
 
 def costs_of(name: str, slots: int, changes: Sequence[str]) -> Costs:
     """Those of a config, by turning its loop for `SECONDS` here, after as long a warm-up."""
-    overrides = [f"env.n={slots}", "threads=1", "device=cpu", "evaluate.every=null", *changes]
+    overrides = [f"env.n={slots}", "threads=1", "device=cpu", "evaluate={}", *changes]
     config = load_config(f"configs/train/{name}.yaml", overrides)
     parts = build(config, Origin("config", ()))
     actor, wants = parts.learner.actor, parts.learner.wants

@@ -22,6 +22,8 @@ from envs.options import SlotOptions, check_options, split_options
 from envs.spaces import Actions, Layout, describe
 from envs.vectors import OneSlot, Vectors, cannot_restart
 
+CARTPOLE = "gymnasium.envs.classic_control.cartpole:CartPoleEnv"
+
 
 class Singles(BatchEnv):
     """`n` single environments, stepped in a plain loop.
@@ -147,7 +149,12 @@ def make_registered(spec: EnvSpec, n: int, options: Mapping[str, Any]) -> BatchE
         check_options(what, _load(spec.entry_point), options, also=limit, preset=spec.kwargs)
         # the wrappers that only look for mistakes cost a fifth of a CartPole step
         lean = dataclasses.replace(spec, order_enforce=False, disable_env_checker=True)
-        return Singles([gymnasium.make(lean, **options) for _ in range(n)])
+        singles = [gymnasium.make(lean, **options) for _ in range(n)]
+        if spec.entry_point == CARTPOLE and options.get("render_mode") != "human":
+            from envs.cartpole import CartPoles
+
+            return CartPoles(singles)
+        return Singles(singles)
 
 
 def make_imported(path: str, creator: Any, n: int, options: Mapping[str, Any]) -> BatchEnv:

@@ -15,7 +15,7 @@ from envs.board import id_of
 from envs.board.spaces import game_of
 from envs.options import OptionError
 from envs.text.mixed import choices
-from move37.cluster import check_room, start_ray
+from move37.cluster import CLIENT, check_room, start_ray
 from move37.config import Config
 from move37.errors import RunError, UserError, in_one_line
 from move37.origin import Origin
@@ -83,7 +83,11 @@ def build(config: Config, origin: Origin) -> Parts:
         device = pick_device(config.device)
     if actors:
         start_ray(config.cluster.address, actors, origin)
-    if device == "cuda" and (config.learners > 1 or config.sampler.gpus):
+    outside = config.cluster.address.startswith(CLIENT)  # this machine is no part of the cluster
+    if outside and config.learners > 1:
+        said = "learners meet on one network: start the run on a machine of the cluster, not by ray://"
+        raise UserError(f"{origin.of(('learners',))}: learners: {said}")
+    if device == "cuda" and not outside and (config.learners > 1 or config.sampler.gpus):
         with told(origin, "device"):
             device = reserve_gpu()
     with told(origin, "agent"):

@@ -205,6 +205,49 @@ def test_gymnasiums_own_vector_cartpole_loses_no_step():
     assert ends > 3
 
 
+@pytest.mark.parametrize("options", [{}, {"sutton_barto_reward": True, "max_episode_steps": 30}])
+def test_carts_that_move_in_one_go_are_those_that_move_alone(options):
+    """To the last bit, through ends and limits, resets of some, a save, and a picture."""
+    n, rng = 9, np.random.default_rng(0)
+    env, twins = (
+        envs.make("CartPole-v1", n=n, **options),
+        [gymnasium.make("CartPole-v1", **options) for _ in range(n)],
+    )
+    obs, _ = env.reset(seed=5)
+    alone = np.stack([twin.reset(seed=5 + i)[0] for i, twin in enumerate(twins)])
+    ends, limits = 0, 0
+    for t in range(400):
+        np.testing.assert_array_equal(obs, alone)
+        actions = (rng.random(n) < 0.5 + 0.15 * np.sign(obs[:, 2] + 0.3 * obs[:, 3])).astype(int)
+        obs, rewards, terminated, truncated, info = env.step(actions)
+        for i, twin in enumerate(twins):
+            alone[i], reward, term, trunc, _ = twin.step(actions[i])
+            assert (rewards[i], terminated[i], truncated[i]) == (reward, term, trunc)
+            if term or trunc:
+                np.testing.assert_array_equal(info["final_obs"][i], alone[i])
+                alone[i] = twin.reset()[0]
+        ends, limits = ends + terminated.sum(), limits + truncated.sum()
+        if t % 100 == 50:
+            mask = rng.random(n) < 0.5
+            obs, _ = env.reset(seed=[t + i for i in range(n)], options={"reset_mask": mask})
+            for i in np.flatnonzero(mask):
+                alone[i] = twins[i].reset(seed=int(t + i))[0]
+        if t % 100 == 75:
+            saved, env = env.get_state(), envs.make("CartPole-v1", n=n, **options)
+            np.testing.assert_array_equal(env.set_state(saved), obs)
+    assert ends > 5
+    assert limits > 5 or not options
+    with pytest.raises(ValueError, match="actions must be 9 of 0 and 1"):
+        env.step(np.full(n, 2))
+    drawn = envs.make("CartPole-v1", n=2, render_mode="rgb_array", **options)
+    drawn.reset(seed=5)
+    drawn.step(np.ones(2, int))
+    twin = gymnasium.make("CartPole-v1", render_mode="rgb_array", **options)
+    twin.reset(seed=5)
+    twin.step(1)
+    np.testing.assert_array_equal(drawn.render(), twin.render())
+
+
 @pytest.mark.parametrize("id", CLASSIC)
 def test_classic_control_in_lock_step_with_gymnasium(id):
     """The same seeds give the episodes of `gymnasium.make`, in any slot of any batch."""

@@ -18,14 +18,6 @@ CONFIG = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def ray_ends():
-    yield
-    import ray
-
-    ray.shutdown()
-
-
 def lines(run):
     return [{k: v for k, v in line.items() if not k.startswith("time/")} for line in run.metrics()]
 
