@@ -36,7 +36,11 @@ FAMILIES: dict[str, tuple[str, int, list[str]]] = {
     "PPO": ("ppo_breakout", 64, []),
     "DQN": ("dqn_breakout", 32, ["agent.learning_starts=0"]),
     "AlphaZero": ("alphazero_connect_four", 32, ["agent.window=20_000"]),
-    "GRPO": ("grpo_reversal", 128, ["init=null", "agent.problems=16"]),
+    "GRPO": (
+        "grpo_reversal",
+        128,
+        ["init=null", "agent.problems=16", "reward={benchmarks.scaling:chance: 1.0}"],
+    ),
 }
 """By name: a config, the slots of a worker, and what is changed of the config."""
 WORKERS = (1, 8, 64, 256, 1000)
@@ -83,6 +87,11 @@ def playing_on(costs: Costs, workers: int) -> float:
 def saturates(costs: Costs) -> float:
     """How many workers one learner can keep up with."""
     return costs.play / (costs.take + costs.learn)
+
+
+def chance(rollout: Rollout) -> np.ndarray:
+    """A reward by chance: the tries at a problem then differ, and all are learned from."""
+    return np.random.default_rng(int(rollout.episode.max())).random(rollout.shape).astype(np.float32)
 
 
 # -- costs ---------------------------------------------------------------------------------------------

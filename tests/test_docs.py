@@ -19,7 +19,7 @@ from agents.imitation import Imitation
 from agents.impala import IMPALA
 from agents.ppo import PPO
 from agents.rllib.learner import RLlib
-from benchmarks import connect_four, learning, report
+from benchmarks import connect_four, learning, report, scaling
 from envs.arcade.key_maze import KeyMaze
 from envs.arcade.vector import Arcade
 from envs.atari import Atari
@@ -446,6 +446,11 @@ def test_the_table_of_speeds_is_what_was_measured():
     told = (ROOT / "docs" / "results.md").read_text()
     for file in (ROOT / "docs" / "results" / "speed").glob("*.json"):
         assert "\n".join(map(str, report.read(file))) in told, file.name
+
+
+def test_the_tables_of_scaling_are_what_was_measured():
+    found = json.loads((ROOT / "docs" / "results" / "scaling.json").read_text())
+    assert all(table in page("scaling.md") for table in "\n".join(scaling.tables(found)).split("\n\n"))
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "docs" / "results" / "levels").glob("*.json")))
