@@ -50,17 +50,21 @@ class Team:
         import ray
 
         told: Metrics = {"learners": self.learners, "learners/restarts": self.restarts}
-        if not self._others:
-            self._begin(learner)
         metrics: Metrics | None = None
-        begun, shared = time.monotonic(), ray.put(rollout)
-        answers = [other.learn.remote(shared, learner.progress) for other in self._others]
+        answers: list[Any] = []
+        begun = time.monotonic()
         try:
+            if not self._others:
+                self._begin(learner)
+            shared = ray.put(rollout)
+            answers = [other.learn.remote(shared, learner.progress) for other in self._others]
             with together(Seat(0, self.learners)):
                 metrics = learner.learn(rollout)
             ray.get(answers, timeout=self.patience)
+        except FleetError:
+            raise
         except (RuntimeError, ray.exceptions.RayError) as error:
-            why = self._lost(answers, time.monotonic() - begun)
+            why = self._lost(answers, time.monotonic() - begun) if answers else _words(error)
             if why is None:
                 raise
             self._replace(why, error)
@@ -127,7 +131,7 @@ class Team:
             try:
                 ray.get(answer)
             except ray.exceptions.RayTaskError as error:
-                said = said or " ".join(str(error.cause).split())[:200]
+                said = said or _words(error.cause)
             except ray.exceptions.RayError:
                 return "killed, or out of memory"
         return f"no answer in {self.patience:g} seconds" if silent and waited >= self.patience else said
@@ -140,6 +144,11 @@ class Team:
         if self._failures > RETRIES:
             raise FleetError(f"learners were lost in {self._failures} updates in a row ({why})") from error
         self._news.append(f"a learner was lost ({why}); others take the places of all but this process' own")
+
+
+def _words(error: BaseException) -> str:
+    """An error's words, on one line and not too many."""
+    return " ".join(str(error).split())[:200]
 
 
 class Other:

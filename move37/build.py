@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import envs
@@ -15,7 +15,7 @@ from envs.board import id_of
 from envs.board.spaces import game_of
 from envs.options import OptionError
 from envs.text.mixed import choices
-from move37.cluster import CLIENT, check_room, start_ray
+from move37.cluster import CLIENT, check_room, start_ray, stop_ray
 from move37.config import Config
 from move37.errors import RunError, UserError, in_one_line
 from move37.origin import Origin
@@ -49,6 +49,8 @@ class Parts:
     """Whom the learner plays, where it does not hold every seat."""
     team: Team | None = None
     """Who shares the learner's gradient steps, where there are several learners."""
+    ends: ExitStack = field(default_factory=ExitStack)
+    """What ends with the run: Ray, where it was started or joined for it."""
 
     def learn(self, rollout: Rollout) -> Metrics:
         """What the learner makes of a rollout, alone or with others."""
@@ -67,6 +69,7 @@ class Parts:
         for one in who:
             if hasattr(one, "close"):
                 one.close()
+        self.ends.close()
 
 
 def build(config: Config, origin: Origin) -> Parts:
@@ -75,18 +78,27 @@ def build(config: Config, origin: Origin) -> Parts:
     Raises `UserError` that names the key, and the file or override, for what does not fit; `RunError` where a
     worker is lost.
     """
+    with ExitStack() as ends:
+        parts = _assemble(config, origin, ends)
+        parts.ends = ends.pop_all()
+    return parts
+
+
+def _assemble(config: Config, origin: Origin, ends: ExitStack) -> Parts:
+    """What `build` gives; what is to be undone after the run, or where this fails, is told to `ends`."""
     set_threads(config.threads)
     workers, actors = config.sampler.workers, config.sampler.workers + config.learners - 1
     env = make_env(config, 1 if workers else config.env.n, origin)
     kind: Any = agent_class(config.agent.kind)
     with told(origin, "device"):
         device = pick_device(config.device)
-    if actors:
-        start_ray(config.cluster.address, actors, origin)
+    if actors and start_ray(config.cluster.address, actors, origin):
+        ends.callback(stop_ray)
     outside = config.cluster.address.startswith(CLIENT)  # this machine is no part of the cluster
     if outside and config.learners > 1:
         said = "learners meet on one network: start the run on a machine of the cluster, not by ray://"
         raise UserError(f"{origin.of(('learners',))}: learners: {said}")
+    _check_room(config, device, origin)
     if device == "cuda" and not outside and (config.learners > 1 or config.sampler.gpus):
         with told(origin, "device"):
             device = reserve_gpu()
@@ -95,7 +107,7 @@ def build(config: Config, origin: Origin) -> Parts:
         options = {"seed": config.seed, "device": device, **with_inner(config.agent.options)}
         learner = kind(*spaces, **options)
     if isinstance(learner, Backend):
-        return _backend(config, origin, learner, env)
+        return _backend(config, origin, learner, env, ends)
     if config.budget.tokens is not None and not hasattr(learner, "tokens"):
         said = f"counts what a language model writes, and agent '{config.agent.kind}' writes nothing"
         raise UserError(f"{origin.place('budget', said, 'tokens')} {said}: limit env_steps or seconds")
@@ -119,7 +131,7 @@ def build(config: Config, origin: Origin) -> Parts:
     return Parts(learner, reward, sampler, env, pool, team)
 
 
-def _backend(config: Config, origin: Origin, learner: Backend, env: BatchEnv) -> Parts:
+def _backend(config: Config, origin: Origin, learner: Backend, env: BatchEnv, ends: ExitStack) -> Parts:
     """The objects of a run whose learner collects for itself: sampler and reward only stand by.
 
     Raises `UserError` where the config asks for what such a run lacks.
@@ -138,10 +150,12 @@ def _backend(config: Config, origin: Origin, learner: Backend, env: BatchEnv) ->
     if n % max(workers, 1):
         place = origin.place("sampler", "", "workers")
         raise UserError(f"{place}: {n} slots (env.n) cannot be shared out evenly to {workers} workers")
-    start_ray(config.cluster.address, workers, origin)
+    if start_ray(config.cluster.address, workers, origin):
+        ends.callback(stop_ray)
     with told(origin, "agent"):
         learner.begin({"id": config.env.id, **config.env.options}, n, workers)
-    return Parts(learner, Reward({"env": 1.0}, env.parts), Sampler(env, seed=config.seed), env)
+    reward, sampler_of = Reward({"env": 1.0}, env.parts), Sampler(env, seed=config.seed)
+    return Parts(learner, reward, sampler_of, env)
 
 
 def _pool(config: Config, env: BatchEnv, learner: Learner, device: str) -> Pool | None:
@@ -273,6 +287,23 @@ def told(origin: Origin, section: str) -> Iterator[None]:
         raise UserError(f"{place}: {said}") from error
 
 
+def _check_room(config: Config, device: str, origin: Origin) -> None:
+    """`UserError` where Ray lacks cores or GPUs for the workers and the learners that are actors.
+
+    Who plays on waits for nobody, so one worker with a core is enough.
+    """
+    wanted, others = config.sampler, config.learners - 1
+    workers = min(wanted.workers, 1) if wanted.asynchronous else wanted.workers
+    named = [f"{wanted.workers} workers"] * bool(wanted.workers) + [f"{config.learners} learners"] * bool(
+        others
+    )
+    if named:
+        gpus = workers * wanted.gpus + others * (device == "cuda")
+        place = origin.place("sampler", "", "gpus" if wanted.gpus else "workers")
+        room = {"CPU": workers + others, "GPU": gpus}
+        check_room(config.cluster.address, room, " and ".join(named), place)
+
+
 def _fleet(config: Config, origin: Origin, together: int, problems: Problems | None) -> Fleet:
     """The workers of `sampler.workers`, on Ray; `together` slots make a game."""
     workers, n = config.sampler.workers, config.env.n
@@ -280,9 +311,6 @@ def _fleet(config: Config, origin: Origin, together: int, problems: Problems | N
         place, whole = origin.place("sampler", "", "workers"), f", games of {together} whole" * (together > 1)
         raise UserError(f"{place}: {n} slots (env.n) cannot be shared out evenly to {workers} workers{whole}")
     wanted = config.sampler
-    if not wanted.asynchronous:  # who plays on waits for nobody
-        room, place = {"CPU": workers, "GPU": workers * wanted.gpus}, origin.place("sampler", "", "workers")
-        check_room(config.cluster.address, room, f"{workers} workers", place)
     given: dict[str, Any] = {"n": n, "workers": workers, "seed": config.seed, "problems": problems}
     given |= {"patience": wanted.patience, "gpus": wanted.gpus}
     with told(origin, "env"):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from move37.errors import UserError, in_one_line
+from rollouts.placement import forget_gpus
 
 if TYPE_CHECKING:
     from move37.origin import Origin
@@ -28,9 +29,10 @@ TRIES = 3
 CLIENT = "ray://"
 
 
-def start_ray(address: str, workers: int, origin: Origin) -> None:
+def start_ray(address: str, workers: int, origin: Origin) -> bool:
     """Join the cluster at `address`, or start one here with a core for every worker.
 
+    Returns whether that was done: False where Ray ran here already, which is then used as it is.
     Raises `UserError` where there is none, where it asks for another token, and where its machines have other
     versions of Python, Ray or move37 than this one.
     """
@@ -42,12 +44,12 @@ def start_ray(address: str, workers: int, origin: Origin) -> None:
     import ray
 
     if ray.is_initialized():
-        return
+        return False
     quiet: Any = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == "none":
         cores = max(workers, os.cpu_count() or 1)
         ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
-        return
+        return True
     place = origin.place("cluster", "", "address")
     _join(address, place, quiet)
     try:
@@ -55,6 +57,16 @@ def start_ray(address: str, workers: int, origin: Origin) -> None:
     except UserError:
         ray.shutdown()
         raise
+    return True
+
+
+def stop_ray() -> None:
+    """End the Ray that was started here, or leave the cluster that was joined."""
+    import ray
+
+    forget_gpus()
+    _gauges.clear()
+    ray.shutdown()
 
 
 def _join(address: str, place: str, quiet: Mapping[str, Any]) -> None:
@@ -144,15 +156,17 @@ def _about_token() -> str:
 
 
 def check_room(address: str, asked: Mapping[str, float], who: str, place: str) -> None:
-    """`UserError` where a joined cluster has, in all, fewer cores (`CPU`) or `GPU`s than are `asked` for.
+    """`UserError` where Ray has, in all, fewer cores (`CPU`) or `GPU`s than are `asked` for.
 
-    `who` needs them, as in `4 workers`; `place` is the key to look at.
+    `who` needs them, as in `4 workers`; `place` is the key to look at. Where Ray was started here (`none`) it
+    has a core for everybody, however many there are.
     """
     import ray
 
-    if address == "none" or not ray.is_initialized():
+    if not ray.is_initialized():
         return
-    for name, unit in (("CPU", "cores"), ("GPU", "GPUs")):
+    units = (("CPU", "cores"), ("GPU", "GPUs"))
+    for name, unit in units[address == "none" :]:
         machines = {node: there.get(name, 0.0) for node, there in _resources()}
         if asked.get(name, 0.0) > sum(machines.values()):
             each = ", ".join(f"{count:g} on {node}" for node, count in machines.items())

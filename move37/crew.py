@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from move37.cluster import start_ray
+from move37.cluster import start_ray, stop_ray
 from move37.errors import RunError, UserError
 from move37.origin import Origin
 from rollouts import fleet
@@ -34,7 +34,7 @@ class Crew:
     def __init__(
         self, kind: type, arguments: Sequence[Any], *, workers: int, address: str, origin: Origin
     ) -> None:
-        start_ray(address, workers, origin)
+        self._started = start_ray(address, workers, origin)
         self.origin, folders = origin, [os.getcwd(), *sys.path]
         limits: Any = {"cores_within": fleet.PATIENCE, "patience": math.inf}
         with self._told():
@@ -59,6 +59,8 @@ class Crew:
     def close(self) -> None:
         """End the actors."""
         self.roster.close()
+        if self._started:
+            stop_ray()
 
     # -- within ----------------------------------------------------------------------------------------
 

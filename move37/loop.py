@@ -167,9 +167,12 @@ class Session:
         if self.starts_over:
             self.observer.warn("no checkpoint: starts from the beginning; earlier lines of metrics are gone")
         if self.fresh_games:
-            self.observer.warn(
-                f"games of {self.config.env.id} were not saved and start afresh; all else goes on exactly"
+            exactly = (
+                "workers that play on begin others"
+                if self.config.sampler.asynchronous
+                else "all else goes on exactly"
             )
+            self.observer.warn(f"games of {self.config.env.id} were not saved and start afresh; {exactly}")
         if isinstance(self.parts.learner, Backend) and self.tally.env_steps:
             self.observer.warn(self.parts.learner.lacks)
         with interruptible() as stopped, told_of_failure(self.run, self.tally):

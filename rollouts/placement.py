@@ -41,3 +41,8 @@ def reserve_gpu(within: float = 60.0) -> str:
         raise ValueError(said) from None
     visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     return f"cuda:{visible.index(gpu) if gpu in visible else gpu}"
+
+
+def forget_gpus() -> None:
+    """What was reserved is given up: Ray ends."""
+    _holders.clear()

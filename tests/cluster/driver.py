@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import sys
 from pathlib import Path
 
@@ -36,14 +37,25 @@ class Lines(Diary):
             file.write(json.dumps(line) + "\n")
         if record["updates"] % 50 == 0:
             self.ledger.check_seeds()
+        (self.path.parent / f"ledger-{record['env_steps']:.0f}").write_bytes(pickle.dumps(self.ledger))
 
     def warn(self, text):
         print(text, file=sys.stderr, flush=True)
 
 
+def known(run, folder):
+    """The ledger of a run's newest checkpoint, whose games go on when it is resumed in step."""
+    if not (run / "config.yaml").exists():
+        return None
+    steps = [name for name in move37.Run.load(run, trust=True).checkpoints() if name.isdecimal()]
+    return pickle.loads((folder / f"ledger-{steps[-1]}").read_bytes()) if steps else None
+
+
 def main(config, run, lines):
     wanted = json.loads(Path(config).read_text())
-    ledger = Ledger(wanted["sampler"]["workers"])
+    ledger = known(Path(run), Path(lines).parent) or Ledger(wanted["sampler"]["workers"])
+    if wanted["sampler"]["async"]:  # then a run that is resumed begins other games
+        ledger = Ledger(wanted["sampler"]["workers"])
     observer = Lines(Path(lines), ledger)
     if (Path(run) / "config.yaml").exists():
         move37.resume(run, observer=observer, trust=True)
