@@ -172,8 +172,6 @@ class DQN(Learner):
         beta = self.priorities.beta if self.priorities else 1.0
         batch = replay.sample(updates * self.batch_size, self.rng, beta + (1 - beta) * self.progress)
         stats: list[torch.Tensor] = []
-
-        # stratified draws come in order: a batch is every so-manieth of them, so it has some of all strata
         part = share(self.batch_size)
         errors = put_together(self._gradient_steps(batch, part, updates, stats), part)
         self.gradient_steps += updates
@@ -194,7 +192,7 @@ class DQN(Learner):
         goals = self._goals(batch, next_obs, updates, own)
         errors = torch.empty_like(weights)
         for i in range(updates):
-            rows = slice(i, None, updates)
+            rows = slice(i, None, updates)  # draws come by strata, in order: every batch has some of each
             played = take_action(self._forward(self.online, obs[rows]), actions[rows])
             losses, errors[rows] = item_loss(played, goals[rows])
             loss = part.mean(weights[rows] * losses)

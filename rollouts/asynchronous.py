@@ -76,9 +76,7 @@ class AsyncFleet(Fleet):
         self._again: deque[Sequence[Problem]] = deque()  # shares to be asked for before new ones
         self._afresh = [False] * workers  # whether a place's next request must begin new games
         self._episode = np.full(n, -1, np.int64)  # what goes on in each slot
-        self._last = [
-            (math.nan, math.nan)
-        ] * workers  # steps a second and lag of what was taken last, by place
+        self._last = [(math.nan, math.nan)] * workers  # of what was taken last: steps a second, lag
         self._lineups: dict[int, tuple[str, ...]] = {}  # of opponents, by the version of who learns
         self._board = _board_here()
 
@@ -123,15 +121,20 @@ class AsyncFleet(Fleet):
 
     def _put_up(self, cast: Cast) -> None:
         """Have who begins a request from now on play by the `cast`."""
-        import ray
-
         self._lineups = {v: told for v, told in self._lineups.items() if self.version - v <= self.max_lag}
         self._lineups |= {self.version: cast.lineup} if cast.opponents else {}
+        self._cast = cast
+        self._show()
+
+    def _show(self) -> None:
+        """Put the cast on the board, or on another where that was lost."""
+        import ray
+
         try:
-            ray.get(self._board.put_up.remote(cast))
-        except ray.exceptions.RayActorError:  # it was lost, and who waits for it will be
+            ray.get(self._board.put_up.remote(self._cast))
+        except ray.exceptions.RayActorError:
             self._board = _board_here()
-            ray.get(self._board.put_up.remote(cast))
+            ray.get(self._board.put_up.remote(self._cast))
 
     def _credit(self, rollout: Rollout, lineup: Sequence[str]) -> None:
         """Name opponents by the places that they have now, in the `lineup`; −1 is one that has left."""
@@ -169,6 +172,7 @@ class AsyncFleet(Fleet):
         """Put what a worker did in stock; where it was lost, begin another one."""
         k, request, value, error = answer
         if isinstance(error, Lost):
+            self._show()  # who looks at a board that is lost is lost as well
             for lost in self.roster.replace(k, error):
                 self._ask_again(lost.args[0])
             if not self.stock[k]:

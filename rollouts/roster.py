@@ -298,9 +298,8 @@ class Roster:
         place.joined |= request.method == "open"
         place.worked |= request.method in WORK
         if request.method not in STARTS:
-            for other in (
-                [place] if self.in_step else self.places
-            ):  # who plays on does so without the lost one
+            # out of step, what anybody gets done speaks for all: they play on without the lost one
+            for other in [place] if self.in_step else self.places:
                 other.failures = 0
         return Answer(k, request, value, None)
 

@@ -111,13 +111,31 @@ def test_in_step_only_games_whose_opponent_was_replaced_are_nobodys(change):
     assert (-1 in {place for place, _ in found}) == (change == 2)
 
 
-def test_a_board_that_is_lost_is_put_up_again(cluster):
+@pytest.mark.parametrize("when", ["before", "while workers are waited for"])
+def test_a_board_that_is_lost_is_put_up_again(cluster, monkeypatch, when):
     playing = AsyncFleet({"id": "tests.rollouts.test_fleet_opponents:Numbers"}, n=8, workers=2, seed=5)
     learner = says(0)
     for _ in range(3):
         playing.collect(learner, steps=4)
-    cluster.kill(playing._board)
+    if when == "before":
+        cluster.kill(playing._board)
+    else:
+        kill_first(cluster, playing, monkeypatch)
     rows = sum(playing.collect(learner, steps=4).decisions for _ in range(20))
     assert rows >= 20 * 16
-    assert playing.roster.restarts <= 4
+    assert 1 <= playing.roster.restarts <= 4
     playing.close()
+
+
+def kill_first(cluster, playing, monkeypatch):
+    """The next time that workers are waited for, the board is lost, and what they have done is of no use."""
+    gather = playing._gather
+
+    def lose():
+        monkeypatch.undo()
+        cluster.kill(playing._board)
+        for place in range(playing.workers):
+            playing._abandon(place)
+        return gather()
+
+    monkeypatch.setattr(playing, "_gather", lose)
