@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import copy
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from agents.parallel import Seat, together
+from envs.paths import folders, look_in
 from rollouts.agent import Learner, Metrics
 from rollouts.build import build_agent
 from rollouts.fleet import PATIENCE, FleetError
 from rollouts.rollout import Rollout
+from rollouts.roster import in_few_words
 
 RETRIES = 5
 """Updates in a row in which a learner may be lost."""
@@ -64,7 +65,7 @@ class Team:
         except FleetError:
             raise
         except (RuntimeError, ray.exceptions.RayError) as error:
-            why = self._lost(answers, time.monotonic() - begun) if answers else _words(error)
+            why = self._lost(answers, time.monotonic() - begun) if answers else in_few_words(error)
             if why is None:
                 raise
             self._replace(why, error)
@@ -101,10 +102,8 @@ class Team:
         on_gpu = str(self.spec["options"]["device"]).startswith("cuda")
         actor: Any = ray.remote(num_cpus=1, num_gpus=int(on_gpu))(Other)
         self._others = [actor.remote() for _ in range(self.learners - 1)]
-        state, folders = ray.put(learner.state_dict()), [os.getcwd(), *sys.path]
-        built = [
-            other.build.remote(self.spec, self.spaces, state, folders, self.threads) for other in self._others
-        ]
+        told = self.spec, self.spaces, ray.put(learner.state_dict()), folders(), self.threads
+        built = [other.build.remote(*told) for other in self._others]
         done, late = ray.wait(built, num_returns=len(built), timeout=PATIENCE)
         if late:
             there = ray.cluster_resources()
@@ -131,7 +130,7 @@ class Team:
             try:
                 ray.get(answer)
             except ray.exceptions.RayTaskError as error:
-                said = said or _words(error.cause)
+                said = said or in_few_words(error.cause)
             except ray.exceptions.RayError:
                 return "killed, or out of memory"
         return f"no answer in {self.patience:g} seconds" if silent and waited >= self.patience else said
@@ -144,11 +143,6 @@ class Team:
         if self._failures > RETRIES:
             raise FleetError(f"learners were lost in {self._failures} updates in a row ({why})") from error
         self._news.append(f"a learner was lost ({why}); others take the places of all but this process' own")
-
-
-def _words(error: BaseException) -> str:
-    """An error's words, on one line and not too many."""
-    return " ".join(str(error).split())[:200]
 
 
 class Other:
@@ -164,11 +158,11 @@ class Other:
         spec: Mapping[str, Any],
         spaces: Sequence[Any],
         state: Any,
-        folders: Sequence[str],
+        where: Sequence[str],
         threads: int | None,
     ) -> None:
         """Make the learner, in the `state` of the driver's."""
-        sys.path[:] = dict.fromkeys([*folders, *sys.path])  # the working folder first, as in the driver
+        look_in(where)
         import torch
 
         torch.set_num_threads(threads or 1)

@@ -6,6 +6,7 @@ import importlib
 import os
 import re
 import sys
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +16,23 @@ IMPORT_PATH = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_][\w.-]*(?
 Nothing else is ever imported, so that whoever looks for these finds all code that plain data can name.
 """
 ATTRIBUTE = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
+
+
+def folders() -> list[str]:
+    """Where this process looks for modules, its working folder first: what another needs to find the same."""
+    return [os.getcwd(), *sys.path]
+
+
+def enter(folders: Sequence[str]) -> None:
+    """Look for modules as a process does whose `folders` these are, and work in the first, if it is here."""
+    look_in(folders)
+    if folders and os.path.isdir(folders[0]):
+        os.chdir(folders[0])
+
+
+def look_in(folders: Sequence[str]) -> None:
+    """Look for modules in `folders`, before all others."""
+    sys.path[:] = dict.fromkeys([*folders, *sys.path])
 
 
 def is_import_path(text: str) -> bool:

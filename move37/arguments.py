@@ -10,6 +10,11 @@ from typing import Annotated, Any
 import typer
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/demo.")]
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="KEY.SUB=VALUE", help="Put in place of the file's.")
+]
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Its folder. [default: runs/<config's name>]")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for a machine.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Trust = Annotated[

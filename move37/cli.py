@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from move37 import contests, file_options, games, telling
-from move37.arguments import Checkpoint, Debug, Explore, Json, RunFolder, Seed, Trust, print_json
+from move37.arguments import (
+    Checkpoint,
+    ConfigFile,
+    Debug,
+    Explore,
+    Json,
+    Out,
+    Overrides,
+    RunFolder,
+    Seed,
+    Trust,
+    print_json,
+)
 from move37.gtp import gtp
 from move37.passk.command import passk
 from move37.sweep.command import sweep
@@ -98,9 +110,7 @@ def _root(
 @app.command(epilog="Example: move37 train configs/train/ppo_breakout.yaml agent.lr=1e-3 --out runs/fast")
 def train(
     config: Annotated[str | None, typer.Argument(metavar="CONFIG", help="A YAML file.")] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY.SUB=VALUE", help="Put in place of the file's.")
-    ] = None,
+    overrides: Overrides = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The run folder. [default: runs/<config's name>]")
     ] = None,
@@ -393,10 +403,8 @@ def compare(
 
 @app.command(epilog="Example: move37 study configs/studies/parity.yaml --seeds 0,1,2")
 def study(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file.")],
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Its folder. [default: runs/<config's name>]")
-    ] = None,
+    config: ConfigFile,
+    out: Out = None,
     seeds: Annotated[
         str | None, typer.Option(metavar="S,S", help="Instead of the study's own, as in 0,1,2.")
     ] = None,

@@ -390,6 +390,10 @@ def options_model(kind: type) -> type[BaseModel]:
     return options_of(vars(kind).get("__init__", kind.__init__))  # type: ignore[misc]
 
 
+LENGTHS = {"too_short": ("min_length", "least"), "too_long": ("max_length", "most")}
+"""Of lists and mappings: what pydantic calls the limit, and which one it is."""
+
+
 def explain(error: ValidationError, model: type[BaseModel], at: tuple[str, ...], origin: Origin) -> str:
     """One line a problem."""
     lines: dict[str, str] = {}
@@ -400,12 +404,15 @@ def explain(error: ValidationError, model: type[BaseModel], at: tuple[str, ...],
             message = f"unknown key{_nearest(path, model, at)}"
         elif problem["type"] == "missing":
             message = "is missing"
+        elif problem["type"] in LENGTHS:
+            name, end = LENGTHS[problem["type"]]
+            message = f"takes {problem['ctx'][name]} of them at {end}, not {problem['input']!r:.60}"
         else:
             said = problem["msg"].removeprefix("Value error, ")
             message = re.sub(r"^Input should be( a valid dictionary or instance of .*)?", _must_be, said)
             if message is not said and problem["type"] != "value_error":
                 message += f", not {problem['input']!r:.60}"
-        start = f"{origin.of(path)}: {key}: " if key else f"{origin.file}: "
+        start = f"{origin.of(tuple(key.split('.')))}: {key}: " if key else f"{origin.file}: "
         lines.setdefault(key, start + message)
     return "\n".join(lines.values())
 

@@ -9,17 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from move37 import telling
-from move37.arguments import Debug, Json, Trust, print_json
+from move37.arguments import ConfigFile, Debug, Json, Out, Overrides, Trust, print_json
 
 
 def tournament(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file.")],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY.SUB=VALUE", help="Put in place of the file's.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Its folder. [default: runs/<config's name>]")
-    ] = None,
+    config: ConfigFile,
+    overrides: Overrides = None,
+    out: Out = None,
     trust: Trust = False,
     json: Json = False,
     debug: Debug = False,

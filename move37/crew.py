@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from envs.paths import enter, folders
 from move37.cluster import start_ray, stop_ray
 from move37.errors import RunError, UserError
 from move37.origin import Origin
 from rollouts import fleet
 from rollouts.roster import FleetError, Lost, Roster
-from rollouts.worker import enter, here, placed_errors
+from rollouts.worker import here, placed_errors
 
 AHEAD = 2
 """Jobs that a worker has in hand."""
@@ -35,10 +35,10 @@ class Crew:
         self, kind: type, arguments: Sequence[Any], *, workers: int, address: str, origin: Origin
     ) -> None:
         self._started = start_ray(address, workers, origin)
-        self.origin, folders = origin, [os.getcwd(), *sys.path]
+        self.origin = origin
         limits: Any = {"cores_within": fleet.PATIENCE, "patience": math.inf}
         with self._told():
-            what = kind, arguments, folders
+            what = kind, arguments, folders()
             self.roster = Roster(workers, lambda number: what, in_step=False, kind=CrewWorker, **limits)
         self._hands: list[deque[tuple[int, Any]]] = [deque() for _ in range(workers)]
 

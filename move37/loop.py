@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,6 +121,14 @@ class Session:
         self.run, self.config, self.observer, self.origin = run, run.config, observer, origin
         self.whole = whole
         self.parts = build(run.config, origin)
+        with ExitStack() as undo:
+            undo.callback(self.parts.close)
+            self._begin()
+            undo.pop_all()
+
+    def _begin(self) -> None:
+        """Take up the last checkpoint, and get ready to write."""
+        run, origin = self.run, self.origin
         if run.config.evaluate.env:
             make_eval_env(run.config, 1, origin).close()  # which says at once what does not fit
         self.exam = self._exam()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from envs.paths import folders
 from rollouts.agent import Agent, Metrics
 from rollouts.build import placed
 from rollouts.pool import Frozen, digest
@@ -66,10 +65,10 @@ class Fleet:
         """What the workers and the stream of problems have to say of the last rollout."""
         self._looked = -math.inf
         self._sent: dict[str, Any] = {}  # references to the weights of the last collect, by digest
-        folders = [os.getcwd(), *sys.path]
+        where = folders()
 
         def opening(number: int) -> tuple[Any, ...]:
-            return dict(env), n // workers, seed, number, folders
+            return dict(env), n // workers, seed, number, where
 
         self.roster: Here | Roster
         if local:

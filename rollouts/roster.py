@@ -128,7 +128,8 @@ class Roster:
         self._told_of_waiting: set[int] = set()
         self.places: list[Place] = []
         try:
-            self.places += [self._begin(Place(0, None)) for _ in range(workers)]
+            for _ in range(workers):
+                self.places.append(self._begin(Place(0, None)))
             self._wait_for_workers()
         except BaseException:
             self.close()
@@ -288,7 +289,8 @@ class Roster:
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
             if self._has_worked(place) or isinstance(cause, ray.exceptions.RayError):
-                return Answer(k, request, None, Lost(f"it raised {type(cause).__name__}: {_line(cause)}"))
+                said = f"it raised {type(cause).__name__}: {in_few_words(cause)}"
+                return Answer(k, request, None, Lost(said))
             place.queue.popleft()
             return Answer(k, request, None, cause)  # in the worker's own words
         except ray.exceptions.RayError as error:
@@ -332,16 +334,11 @@ class Roster:
 
     def _overdue(self, heard: set[int]) -> list[Answer]:
         """Who was not `heard` in time, as lost; `FleetError` where it is a core that was not found."""
-        import ray
-
         now = time.monotonic()
         if self._cores_deadline() <= now:
-            asked, cores = len(self.places), ray.cluster_resources().get("CPU", 0)
             began = sum(not place.queue or place.queue[0].method != READY for place in self.places)
-            raise FleetError(
-                f"{asked} workers need {asked} cores, and Ray has {cores:g} in all: {began} of them began "
-                f"within {self.cores_within:g} seconds; use fewer workers or more cores"
-            )
+            said = f"{began} of them began within {self.cores_within:g} seconds"
+            raise FleetError(f"{self._room()}: {said}; use fewer workers or more cores")
         for k, deadline in self._waiting_deadlines().items():
             if deadline <= now:
                 self._tell_of_waiting(self.places[k].number)
@@ -355,6 +352,15 @@ class Roster:
             and k not in heard
         ]
 
+    def _room(self) -> str:
+        """What workers need, and what there is."""
+        import ray
+
+        asked, there = len(self.places), ray.cluster_resources()
+        cores = f"{asked} workers need {asked} cores, and Ray has {there.get('CPU', 0):g} in all"
+        gpus = f", and {asked * self.gpus:g} GPUs, of which it has {there.get('GPU', 0):g}"
+        return cores + gpus * bool(self.gpus)
+
     def _tell_of_waiting(self, number: int) -> None:
         import ray
 
@@ -364,7 +370,7 @@ class Roster:
         self._told_of_waiting.add(number)
 
 
-def _line(error: BaseException) -> str:
+def in_few_words(error: BaseException) -> str:
     """An error's words, on one line and not too many."""
     said = " ".join(str(error).split())
     return said if len(said) <= 200 else f"{said[:200]}…"

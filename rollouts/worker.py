@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import numpy as np
 
 import envs
 from envs.options import OptionError
+from envs.paths import enter, look_in
 from rollouts.agent import Agent
 from rollouts.build import build_agent
 from rollouts.problems import Listed, Problem
@@ -48,7 +48,7 @@ class Worker:
         self, env: Mapping[str, Any], n: int, seed: int, worker: int, folders: Sequence[str] = ()
     ) -> None:
         """Make the environment. (Not in `__init__`, whose errors Ray would only quote.)"""
-        sys.path[:] = dict.fromkeys([*folders, *sys.path])  # the working folder first, as in the driver
+        look_in(folders)
         self.sampler = Sampler(envs.make(n=n, **env), seed=seed, worker=worker)
         self._agents: dict[str, tuple[str, Agent]] = {}
         self._lineups: list[tuple[int, tuple[str, ...]]] = []  # from the count of episodes on that began so
@@ -152,13 +152,6 @@ class RemoteWorker(Worker):
             self.sampler.restart()
         rollout = self.collect(problems, ray.get(board.newest.remote()), **wants)
         return rollout, time.perf_counter() - begun
-
-
-def enter(folders: Sequence[str]) -> None:
-    """Look for modules in the driver's `folders`; work in the first, its working folder, if it is here."""
-    sys.path[:] = dict.fromkeys([*folders, *sys.path])
-    if folders and os.path.isdir(folders[0]):
-        os.chdir(folders[0])
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ import envs
 from agents.rllib.view import View
 from envs.base import BatchEnv
 from envs.options import OptionError
+from envs.paths import look_in
 from envs.rng import from_seeds
 from rollouts.agent import Agent
 from rollouts.build import build_inner
@@ -29,7 +29,7 @@ class Single(gymnasium.Env):
     """
 
     def __init__(self, told: Mapping[str, Any]) -> None:
-        sys.path[:] = dict.fromkeys([*told["folders"], *sys.path])
+        look_in(told["folders"])
         self._worker = int(getattr(told, "worker_index", 0))
         self._env, self._opponent = one_seat(told["where"], told["opponent"])
         self._view = View.of(self._env.observation_space, told["filters"])

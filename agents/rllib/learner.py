@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from agents.options import checked
 from agents.rllib.actor import RLlibActor, check_arrays
 from agents.rllib.callbacks import LENGTHS, RETURNS, STEPS, GoesOn, account, count
 from agents.rllib.settings import Name
+from envs.paths import folders
 from rollouts.agent import Metrics
 from rollouts.problems import seeds_from
 
@@ -69,7 +69,7 @@ class RLlib(Backend):
         from agents.rllib.env import Single
 
         told = {"where": dict(where), "opponent": self.opponent, "filters": self.actor.filters}
-        told["folders"] = [os.getcwd(), *sys.path]
+        told["folders"] = folders()
         Single(told).close()  # what does not fit is raised here as it is
         settings = self.actor.settings.copy(copy_frozen=False)
         settings.environment(env=Single, env_config=told, disable_env_checking=True)

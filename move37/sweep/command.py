@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from move37 import telling
-from move37.arguments import Debug, Json, print_json
+from move37.arguments import ConfigFile, Debug, Json, Out, Overrides, print_json
 
 NARROW = 8
 """Characters of a column's name that are not too many."""
@@ -18,13 +15,9 @@ FEW = 3
 
 
 def sweep(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file.")],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY.SUB=VALUE", help="Put in place of the file's.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Its folder. [default: runs/<config's name>]")
-    ] = None,
+    config: ConfigFile,
+    overrides: Overrides = None,
+    out: Out = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -122,7 +122,12 @@ class SweepConfig(Section):
     def _ranges(cls, given: Any) -> Any:
         if not isinstance(given, Mapping):
             return given
-        return {k: {"choose": v} if isinstance(v, list) else v for k, v in _by_key(given)}
+        ranges = {k: {"choose": v} if isinstance(v, list) else v for k, v in _by_key(given)}
+        for key, wanted in ranges.items():
+            if not isinstance(wanted, (Mapping, Range)):
+                said = f"takes values such as [1, 2], or a range such as {{log: [1, 2]}}, not {wanted!r:.40}"
+                raise ValueError(f"{key}: {said}")
+        return ranges
 
     @field_validator("search", mode="before")
     @classmethod

@@ -37,7 +37,10 @@ from move37.yaml_text import dump_yaml
 
 SWEEP, BEST, FIGURE = "sweep.yaml", "best.yaml", "sweep.png"
 FREE = ("trials", "parallel", "cluster")
-"""What may change under a sweep that has begun: how long it is, and where it runs."""
+"""What may change under a sweep that has begun: how long it is, and where it runs.
+
+(And the metric, as long as no trial has ended.)
+"""
 
 
 def run_sweep(
@@ -183,6 +186,8 @@ def check_same(folder: Path, sweep: Sweep) -> None:
         said = f"is damaged: no config, but {there!r:.40}"
         raise UserError(f"{folder / SWEEP}: {said}; put it back, or name another folder (--out DIR)")
     free = set(FREE) - ({"trials"} if sweep.config.search.kind == PBT else set())
+    if not any(trial.ended for trial in read_trials(folder)):
+        free.add("metric")  # nothing was judged by it
     changed = changes(there, sweep.plain(), free)
     if changed:
         raise UserError(f"{folder}: holds a sweep of another config: {'; '.join(changed[:5])}")

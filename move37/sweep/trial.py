@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -13,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from envs.paths import enter
 from move37.disk import write_text
 from move37.errors import RunError, UserError, in_one_line
 from move37.guard import told_of_failure
@@ -43,10 +42,8 @@ class Task:
     sweep: Sweep
     folder: Path
     """The sweep's, absolute."""
-    home: str
-    """The driver's working folder, which relative paths in configs are of."""
-    path: tuple[str, ...]
-    """The driver's `sys.path`."""
+    folders: tuple[str, ...]
+    """Where the driver looks for modules; the first is its working folder, which paths in configs are of."""
 
 
 class Lines(Observer):
@@ -72,14 +69,13 @@ class TrialRun(Trainable):
         self.session: Session | None = None
         self.held = ExitStack()
         self.asked = 0  # env steps of the last line with the metric
-        sys.path[:] = dict.fromkeys([task.home, *task.path, *sys.path])
-        self._go_home()
+        enter(task.folders)  # for Tune would have trials work in folders of its own
 
     def reset_config(self, config: dict[str, Any]) -> bool:
         """Another trial in this process."""
         self.cleanup()
         self.values, self.asked = config["draw"]["set"], 0
-        self._go_home()
+        enter(self.task.folders)
         return True
 
     def step(self) -> dict[str, Any]:
@@ -97,11 +93,6 @@ class TrialRun(Trainable):
                 self.session.save()
         finally:
             self._close()
-
-    def _go_home(self) -> None:
-        """To where relative paths in configs are of, from the folder that Tune would have trials work in."""
-        if Path(self.task.home).is_dir():
-            os.chdir(self.task.home)
 
     # -- the run ---------------------------------------------------------------------------------------
 

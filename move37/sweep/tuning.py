@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from envs.paths import folders
 from move37.cluster import start_ray
 from move37.errors import UserError
 from move37.sweep.config import PBT, Sweep
@@ -87,7 +87,7 @@ def make_tuner(
     from ray import tune
 
     kind, count = sweep.config.search.kind, at_once(sweep, len(left))
-    task = Task(sweep, folder, os.getcwd(), tuple(sys.path))
+    task = Task(sweep, folder, tuple(folders()))
     trainable = tune.with_resources(
         tune.with_parameters(joined(TrialRun, tune.Trainable), task=task), resources(sweep, count)
     )

@@ -5,19 +5,16 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from move37.plots import short
 from move37.progress import clock
 from move37.sweep.record import FAILED, Trial, best_of
+from move37.terminal import Screen
 
 if TYPE_CHECKING:
     from move37.sweep.config import Sweep
 
-LINES = 5.0
-"""Seconds between two lines in a pipe."""
-FRAMES = 0.5
-"""Seconds between two pictures in a terminal."""
 SHOWN = 12
 """Trials in a picture, at most."""
 
@@ -46,14 +43,11 @@ class Live(Watcher):
     """Shows how far it is, who runs, and who is best."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-
-        self.console = Console(highlight=False, markup=False)
-        self.live: Any = None
+        self.screen = Screen()
         self.trials: dict[int, Trial] = {}
         self.steps: dict[int, int] = {}
         self.values: dict[int, float] = {}
-        self.begun = self.next = 0.0
+        self.begun = 0.0
 
     def start(self, sweep: Sweep, trials: Sequence[Trial]) -> None:
         self.sweep, self.begun = sweep, time.perf_counter()
@@ -61,12 +55,8 @@ class Live(Watcher):
         self.before = self.done()
         keys = ", ".join(sweep.config.over)
         said = f"{sweep.config.search.kind}: {len(trials)} trials of {keys}"
-        self.console.print(f"{said}; {self.before} are done" if self.before else said, soft_wrap=True)
-        if self.console.is_terminal:
-            from rich.live import Live as Screen
-
-            self.live = Screen(console=self.console, auto_refresh=False, transient=True)
-            self.live.start()
+        self.screen.say(f"{said}; {self.before} are done" if self.before else said)
+        self.screen.open()
 
     def heard(self, number: int, env_steps: int, value: float | None) -> None:
         self.steps[number] = env_steps
@@ -82,28 +72,22 @@ class Live(Watcher):
         self._show()
 
     def close(self) -> None:
-        if self.live is not None:
-            self.live.stop()
-            self.live = None
+        self.screen.close()
 
     def done(self) -> int:
         """How many trials are over."""
         return sum(bool(trial.ended) for trial in self.trials.values())
 
     def _show(self) -> None:
-        now = time.perf_counter()
-        if now < self.next:
+        if not self.screen.due():
             return
-        self.next = now + (LINES if self.live is None else FRAMES)
-        if self.live is None:
-            running = ", ".join(self._trial(number) for number in sorted(self.steps)[:4])
-            self.console.print("; ".join(filter(None, (self.status(now), running))), soft_wrap=True)
-            return
-        from rich.text import Text
-
-        rows = [f"  {self._trial(number)}  {_values(self.trials[number])}" for number in sorted(self.steps)]
-        text = Text("\n".join([self.status(now), *rows[:SHOWN]]), no_wrap=True, overflow="ellipsis")
-        self.live.update(text, refresh=True)
+        running = sorted(self.steps)
+        if self.screen.has_picture:
+            rows = [f"  {self._trial(number)}  {_values(self.trials[number])}" for number in running]
+            self.screen.draw("\n".join([self.status(time.perf_counter()), *rows[:SHOWN]]))
+        else:
+            told = ", ".join(self._trial(number) for number in running[:4])
+            self.screen.say("; ".join(filter(None, (self.status(time.perf_counter()), told))))
 
     def status(self, now: float) -> str:
         """How far it is, and who is best."""

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from move37.progress import clock
+from move37.terminal import Screen
 
 if TYPE_CHECKING:
     from move37.tournament.table import Tournament
-
-LINES = 5.0
-"""Seconds between two lines in a pipe."""
-FRAMES = 0.5
-"""Seconds between two pictures in a terminal."""
 
 
 class Watcher:
@@ -43,12 +39,9 @@ class Live(Watcher):
     """Shows how far it is, how fast it goes, and who leads."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-
-        self.console = Console(highlight=False, markup=False)
-        self.live: Any = None
+        self.screen = Screen()
         self.tournament: Tournament | None = None
-        self.begun, self.before, self.next = 0.0, 0, 0.0
+        self.begun, self.before = 0.0, 0
         self.now = 0
 
     def start(self, tournament: Tournament) -> None:
@@ -57,12 +50,9 @@ class Live(Watcher):
             self.begun, self.before = time.perf_counter(), len(tournament.records)
             count, names = tournament.total, len(tournament.names)
             said = f"{tournament.game.title}: {count:,} games of {names} entrants"
-            self.console.print(f"{said}, {self.before:,} are played" if self.before else said)
-        if self.live is None and self.console.is_terminal and not self._a_person_plays():
-            from rich.live import Live as Screen
-
-            self.live = Screen(console=self.console, auto_refresh=False, transient=True)
-            self.live.start()
+            self.screen.say(f"{said}, {self.before:,} are played" if self.before else said)
+        if not self._a_person_plays():
+            self.screen.open()
 
     def _a_person_plays(self) -> bool:
         assert self.tournament is not None
@@ -77,24 +67,16 @@ class Live(Watcher):
         self._show()
 
     def close(self) -> None:
-        if self.live is not None:
-            self.live.stop()
-            self.live = None
+        self.screen.close()
 
     def _show(self) -> None:
-        now = time.perf_counter()
-        if now < self.next or self.tournament is None:
+        if self.tournament is None or not self.screen.due():
             return
-        self.next = now + (LINES if self.live is None else FRAMES)
-        if self.live is None:
-            if not self._a_person_plays():
-                told = filter(None, (self.status(now), self.leaders(3)))
-                self.console.print("; ".join(told), soft_wrap=True)
-            return
-        from rich.text import Text
-
-        width = max(map(len, self.tournament.names))
-        self.live.update(Text(f"{self.status(now)}\n{self.leaders(12, chr(10), width)}"), refresh=True)
+        if self.screen.has_picture:
+            width = max(map(len, self.tournament.names))
+            self.screen.draw(f"{self.status(time.perf_counter())}\n{self.leaders(12, chr(10), width)}")
+        elif not self._a_person_plays():
+            self.screen.say("; ".join(filter(None, (self.status(time.perf_counter()), self.leaders(3)))))
 
     def status(self, now: float) -> str:
         """How far it is, how fast it goes, and how long it will take."""

@@ -140,6 +140,12 @@ def test_changed_values_come_back_into_their_ranges():
         ("over.agent.lrr=[1, 2]", "over: agent.lrr: unknown key; did you mean 'agent.lr'?"),
         ("over.agent.lr={log: [1e-4, -1]}", "over.agent.lr: goes from the lower to the higher end"),
         ("over.agent.lr={log: [0, 1]}", "over.agent.lr: log takes ends above 0"),
+        (
+            "over.agent.lr=0.1",
+            "over: agent.lr: takes values such as [1, 2], or a range such as",
+        ),
+        ("over.agent.lr=[]", "over.agent.lr.choose: takes 1 of them at least, not []"),
+        ("over.agent.lr={log: [1, 2, 3]}", "over.agent.lr.log: takes 2 of them at most, not [1, 2, 3]"),
         ("over.agent.gamma={lgo: [1e-4, 1]}", "agent.gamma: unknown key 'lgo'; did you mean 'log'?"),
         (
             "over.agent.gamma={uniform: [0.5, 1.5]}",
@@ -274,6 +280,8 @@ def test_a_metric_that_there_is_not_is_told_by_its_first_line(tmp_path, cluster)
     with pytest.raises(UserError, match="metric: trials tell of no 'retrun'; did you mean 'return'"):
         run_sweep(path, ["metric=retrun"], out=tmp_path / "run")
     assert max(sum(env_steps(tmp_path / "run", k)) for k in range(3)) < 4096
+    told = run_sweep(path, out=tmp_path / "run")  # which is put right where it was
+    assert {row["ended"] for row in told["trials"]} == {"finished"}
 
 
 def test_where_all_fail_that_is_the_end(tmp_path, cluster):

@@ -362,6 +362,18 @@ def test_rollouts_that_grpo_holds_back_are_not_stale():
     assert "mismatch_mean" not in metrics
 
 
+# -- what does not fit -------------------------------------------------------------------------------------
+
+
+def test_workers_go_home_where_a_checkpoint_does_not_fit(tmp_path, local, monkeypatch):
+    run, closed = move37.train(CONFIG | {"budget": SHORT}, out=tmp_path / "run"), []
+    close = build.Parts.close
+    monkeypatch.setattr(build.Parts, "close", lambda parts: closed.append(close(parts)))
+    with pytest.raises(UserError, match=r"does not fit the config \(agent.network.hidden was 8, is 16"):
+        move37.resume(run.path, overrides=["agent.network.hidden=16", "budget.env_steps=640"])
+    assert len(closed) == 1
+
+
 # -- keys ------------------------------------------------------------------------------------------------
 
 
