@@ -14,6 +14,7 @@ from envs.paths import folders, look_in
 from rollouts.agent import Learner, Metrics
 from rollouts.build import build_agent
 from rollouts.fleet import PATIENCE, FleetError
+from rollouts.heap import keep_heap
 from rollouts.rollout import Rollout
 from rollouts.roster import in_few_words
 
@@ -152,6 +153,7 @@ class Other:
 
     def __init__(self) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch, which is loaded later
+        keep_heap()
 
     def build(
         self,

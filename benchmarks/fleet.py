@@ -28,6 +28,7 @@ from agents.team import Team
 from benchmarks.race import Turn, speed
 from benchmarks.report import Row, main
 from envs.arcade.vector import Arcade
+from move37.build import set_threads
 from rollouts.agent import Agent
 from rollouts.asynchronous import AsyncFleet
 from rollouts.fleet import Fleet
@@ -68,9 +69,7 @@ def learner(**options: Any) -> PPO:
 
 def play_alone(pipe: Any, worker: int) -> None:
     """A process that plays when told to, and only says that it has."""
-    import torch
-
-    torch.set_num_threads(1)
+    set_threads(1)
     sampler, actor = Sampler(envs.make(n=N // WORKERS, **GAME), worker=worker), learner().actor
     while pipe.recv():
         for _ in range(COLLECTS):
@@ -244,9 +243,8 @@ def rows() -> Iterator[Row]:
     import logging
 
     import ray
-    import torch
 
-    torch.set_num_threads(1)
+    set_threads(1)
     quiet: Any = {"log_to_driver": False, "logging_level": logging.ERROR}
     ray.init(address="local", num_cpus=WORKERS, include_dashboard=False, **quiet)
     try:

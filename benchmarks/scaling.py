@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks.fleet import Mail, bytes_of, learner, seconds
 from envs.arcade.vector import Arcade
-from move37.build import build
+from move37.build import build, set_threads
 from move37.config import load_config
 from move37.origin import Origin
 from rollouts.asynchronous import AsyncFleet
@@ -210,10 +210,9 @@ def measure() -> dict[str, Any]:
     import logging
 
     import ray
-    import torch
     from ray.cluster_utils import Cluster
 
-    torch.set_num_threads(1)
+    set_threads(1)
     quiet: Any = {"log_to_driver": False, "logging_level": logging.ERROR}
     ray.init(address="local", num_cpus=max(CHECKED), include_dashboard=False, **quiet)
     found: dict[str, Any] = {"costs": {}, "checks": []}

@@ -23,6 +23,7 @@ from move37.registry import agent_class, with_inner
 from rollouts.agent import Learner, Metrics
 from rollouts.asynchronous import AsyncFleet
 from rollouts.fleet import Fleet, FleetError
+from rollouts.heap import keep_heap
 from rollouts.placement import reserve_gpu
 from rollouts.pool import Pool
 from rollouts.problems import Problems, Seeking, seeds_from
@@ -246,11 +247,12 @@ def pick_device(device: str) -> str:
 def set_threads(threads: int | None = None) -> int:
     """Let torch and kernels, which take turns in this process, use `threads` CPU threads each (returned).
 
-    None takes torch's default: `OMP_NUM_THREADS`, else a thread a core.
+    None takes torch's default: `OMP_NUM_THREADS`, else a thread a core. What they free, they keep.
     """
     import numba
     import torch
 
+    keep_heap()
     threads = threads or torch.get_num_threads()
     # numba first: its pool, when it starts, sets OpenMP's number of threads, which torch shares
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]

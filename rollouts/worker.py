@@ -16,6 +16,7 @@ from envs.options import OptionError
 from envs.paths import enter, look_in
 from rollouts.agent import Agent
 from rollouts.build import build_agent
+from rollouts.heap import keep_heap
 from rollouts.problems import Listed, Problem
 from rollouts.rollout import Rollout
 from rollouts.sampler import WORKER_SHIFT, Sampler
@@ -112,6 +113,7 @@ class RemoteWorker(Worker):
     def __init__(self) -> None:
         # read by torch and Atari games, which are loaded later: the cores belong to other workers
         os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive")
+        keep_heap()
         self._pace = math.nan
 
     def open(
