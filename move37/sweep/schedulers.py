@@ -22,8 +22,11 @@ def joined(ours: type, theirs: type) -> Any:
     return type(ours.__name__, (ours, theirs), {"__doc__": ours.__doc__})
 
 
-def scheduler(sweep: Sweep, folder: Path, trials: Sequence[Trial]) -> TrialScheduler:
-    """Who decides which trials go on, knowing what there is of them in the folder."""
+def scheduler(sweep: Sweep, folder: Path, trials: Sequence[Trial], room: bool) -> TrialScheduler:
+    """Who decides which trials go on, knowing what there is of them in the folder.
+
+    `room`: are there cores for all of them at once?
+    """
     from ray.tune import schedulers
 
     search, metric = sweep.config.search, sweep.config.metric
@@ -41,6 +44,7 @@ def scheduler(sweep: Sweep, folder: Path, trials: Sequence[Trial]) -> TrialSched
     if search.kind == PBT:
         return joined(Population, schedulers.PopulationBasedTraining)(
             {number: int(lines[-1]["env_steps"]) if lines else 0 for number, lines in known.items()},
+            room,
             perturbation_interval=sweep.every,
             hyperparam_mutations={"draw": {"set": mutations(sweep)}},
             custom_explore_fn=lambda config: _tidied(config, sweep),
@@ -82,12 +86,14 @@ class Population(PopulationBasedTraining):
     """Population-based training (Jaderberg et al., 2017) whose trials may be on their way already.
 
     `steps` has how many env steps each has done, by number. Nobody goes on while another one is a whole
-    exchange behind: who began first would else be done before there is anybody to be compared with.
+    exchange behind: who began first would else be done before there is anybody to be compared with. Where
+    there is `room` for all, nobody makes way for another one: a process takes seconds to begin again.
     """
 
-    def __init__(self, steps: Mapping[int, int], **options: Any):
+    def __init__(self, steps: Mapping[int, int], room: bool, **options: Any):
         super().__init__(**options)
-        self.steps = steps
+        self.steps, self.room = steps, room
+        self._waiting: list[Any] = []
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         super().on_trial_add(tune_controller, trial)
@@ -98,10 +104,19 @@ class Population(PopulationBasedTraining):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         decision = super().on_trial_result(tune_controller, trial, result)
         exchanged = self._trial_state[trial].last_train_time == result.get("env_steps")
+        if decision not in (self.CONTINUE, self.PAUSE):
+            return decision
         waits = exchanged and self._is_ahead(tune_controller, trial)
-        return self.PAUSE if decision == self.CONTINUE and waits else decision
+        if not self.room:
+            return self.PAUSE if waits else decision
+        if waits:
+            self._waiting.append(trial)
+        return self.NOOP if waits else self.CONTINUE
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        for trial in [t for t in self._waiting if not self._is_ahead(tune_controller, t)]:
+            self._waiting.remove(trial)
+            tune_controller._tune_controller._schedule_trial_train(trial)  # nothing public does
         chosen = super().choose_trial_to_run(tune_controller)
         return None if chosen and self._is_ahead(tune_controller, chosen) else chosen
 

@@ -96,7 +96,7 @@ def make_tuner(
         trainable,
         param_space={"draw": tune.grid_search(drawn)},
         tune_config=tune.TuneConfig(
-            scheduler=scheduler(sweep, folder, trials),
+            scheduler=scheduler(sweep, folder, trials, room(sweep, count)),
             max_concurrent_trials=None if kind == PBT else count,
             reuse_actors=True,
             trial_name_creator=_name,
@@ -136,6 +136,13 @@ def check_cores(sweep: Sweep, count: int, book: Book) -> None:
         raise UserError(f"{place}: a trial takes {sweep.cores} cores, and the cluster has {cores}")
     elif count * sweep.cores > cores:
         book.warn(f"{asked}: the cluster has {cores}, so that some wait for others")
+
+
+def room(sweep: Sweep, count: int) -> bool:
+    """Whether Ray has cores for so many trials at once."""
+    import ray
+
+    return bool(ray.cluster_resources().get("CPU", 0) >= count * sweep.cores)
 
 
 def resources(sweep: Sweep, count: int) -> PlacementGroupFactory:

@@ -18,11 +18,20 @@ CONFIG = {
 }
 
 
+@pytest.fixture(scope="module")
+def cluster():
+    import ray
+
+    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
 def lines(run):
     return [{k: v for k, v in line.items() if not k.startswith("time/")} for line in run.metrics()]
 
 
-def test_a_run_with_two_learners_is_that_with_one_and_goes_on_when_resumed(tmp_path):
+def test_a_run_with_two_learners_is_that_with_one_and_goes_on_when_resumed(tmp_path, cluster):
     one = move37.train(CONFIG, out=tmp_path / "one")
     half = move37.train(
         CONFIG, ["learners=2", "sampler.workers=2", "budget.env_steps=128"], out=tmp_path / "two"

@@ -46,7 +46,7 @@ ASHA = (
 ASHA += "set: {agent.epochs: 8, agent.anneal_lr: false}\n"  # so that 33 is told from 21 there
 RANDOM = TINY + "over: {agent.lr: {log: [1e-4, 1e-2]}}\ntrials: 3\nparallel: 1\nsearch: random\n"
 PBT = TINY + "over: {agent.lr: {log: [1e-5, 1e-2]}, agent.epochs: [2, 4]}\ntrials: 3\n"
-PBT += "search: {kind: pbt, every: 1024, share: 0.34}\nset: {budget.env_steps: 8192}\n"
+PBT += "search: {kind: pbt, every: 1024, share: 0.34}\n"
 
 
 def write(folder, text, name="s.yaml"):
@@ -467,8 +467,14 @@ def test_who_dies_while_it_takes_over_has_one_or_the_other(pair, tmp_path, monke
             assert any(same(weights(run), weights(pair / name)) for name in ("a", "b"))
 
 
-def test_a_population_takes_over_and_changes_values(tmp_path, cluster):
-    path = write(tmp_path, PBT)
+def test_a_population_takes_over_and_changes_values(tmp_path, cluster, monkeypatch):
+    path, heard, pids = write(tmp_path, PBT), runs.Book.heard, {}
+
+    def hear(self, number, told):
+        heard(self, number, told)
+        pids.setdefault(number, set()).add(told["pid"])
+
+    monkeypatch.setattr(runs.Book, "heard", hear)
     drawn = values_of(load_sweep(path))
     told = run_sweep(path, out=tmp_path / "run")
     rows = {row["number"]: row for row in told["trials"]}
@@ -484,16 +490,17 @@ def test_a_population_takes_over_and_changes_values(tmp_path, cluster):
         before["agent.lr"] |= {t["set"]["agent.lr"] for _, t in swaps if t is not taken}
         assert taken["set"]["agent.lr"] not in before["agent.lr"]
     for number, row in rows.items():
+        assert len(pids[number]) <= 1 + len(row["taken"])  # who waits for others keeps its process
         now = row["taken"][-1]["set"] if row["taken"] else drawn[number]
         options = Run.load(tmp_path / "run" / "trials" / str(number)).config.agent.options
         assert row["set"] == now == {key: options[key.split(".")[1]] for key in now}
-    assert {row["env_steps"] for row in rows.values()} == {8192}
+    assert {row["env_steps"] for row in rows.values()} == {4096}
     assert (tmp_path / "run" / "sweep.png").stat().st_size > 10_000
 
 
 @pytest.mark.slow
 def test_a_population_is_killed_and_goes_on(tmp_path, cluster):
-    path, folder = write(tmp_path, PBT.replace("8192", "16384")), tmp_path / "run"
+    path, folder = write(tmp_path, PBT + "set: {budget.env_steps: 16384}\n"), tmp_path / "run"
     command = [sys.executable, "-m", "move37", "sweep", str(path), "--out", str(folder), "--json"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not any((folder / "trials" / str(k) / "lineage.jsonl").exists() for k in range(3)):
