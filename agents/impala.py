@@ -105,11 +105,9 @@ class IMPALA(Learner):
     def learn(self, rollout: Rollout) -> Metrics:
         """Improve from a rollout, whoever's weights of the same network played it."""
         experience = experience_of(rollout, self.actor)
-        begun = log_probs(experience, self.actor)
-        targets, advantages, metrics = self._targets(rollout, begun)
-        told = torch.as_tensor(
-            np.stack([targets, advantages, begun]).reshape(3, -1), device=self.actor.device
-        )
+        targets, advantages, metrics = self._targets(rollout, log_probs(experience, self.actor))
+        numbers = np.stack([targets, advantages, rollout.fields["log_prob"]])
+        told = torch.as_tensor(numbers.reshape(3, -1), device=self.actor.device)
         lr = self.lr * (1 - self.progress) if self.anneal_lr else self.lr
         set_lr(self.optimiser, lr)
         stats, norms = [], []
@@ -141,12 +139,12 @@ class IMPALA(Learner):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """`(loss, stats)` of this learner's share of a minibatch: its part of the means over all `index`."""
         part = share(len(index))
-        targets, advantage, begun = told
+        targets, advantage, acted = told
         if self.normalise_advantage:
             advantage = standardised(advantage)
         log_prob, entropy, value = experience.evaluate(self.actor, index[part.own])
-        moved = (log_prob.detach() - begun[part.own]).exp().clamp(max=self.trace["rho_max"])
-        policy_loss = -part.mean(moved * advantage[part.own] * log_prob)
+        rho = (log_prob.detach() - acted[part.own]).exp().clamp(max=self.trace["rho_max"])
+        policy_loss = -part.mean(rho * advantage[part.own] * log_prob)
         value_loss = 0.5 * part.mean((value - targets[part.own]).square())
         mean_entropy = part.mean(entropy)
         loss = policy_loss + self.value_coef * value_loss - self._entropy_coef() * mean_entropy

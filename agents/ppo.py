@@ -42,10 +42,13 @@ def ppo_loss(
     value_coef: float,
     entropy_coef: float,
     normalise_advantage: bool,
+    weight: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """`(loss, stats)`; `stats` are the `STATS`, detached. The first three arguments are `[B]`, now.
 
     `numbers` are float32 `[4, B]`: log-probability and value at the time, advantage, return.
+
+    `weight` `[B]` is that of each row's advantage, where not all count alike.
 
     loss = policy loss + value_coef · ½ (value − return)² − entropy_coef · entropy, means over the minibatch.
     Of several learners each gives these three for its share of the rows, and gets its part of the means.
@@ -55,6 +58,8 @@ def ppo_loss(
     old_log_prob, old_value, advantage, returns = numbers[:, part.own]
     if normalise_advantage:
         advantage = standardised(numbers[2])[part.own]
+    if weight is not None:
+        advantage = weight[part.own] * advantage
     log_ratio = log_prob - old_log_prob
     ratio = log_ratio.exp()
     policy_loss = -part.mean(torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage))
@@ -153,13 +158,17 @@ class PPO(Learner):
         experience = experience_of(rollout, self.actor)
         numbers, metrics = self._corrected(rollout, experience) if rollout.stale else self._numbers(rollout)
         told = torch.as_tensor(numbers.reshape(len(numbers), -1), device=self.actor.device)
+        told, weight = told[:4], told[4] if rollout.stale else None
         lr = self.lr * (1 - self.progress) if self.anneal_lr else self.lr
         set_lr(self.optimiser, lr)
         entropy_coef = float(np.interp(self.progress, (0, 1), self.entropy_coef))
         stats, norms = [], []
         for index in self._minibatches(experience):
             now = experience.evaluate(self.actor, index[share(len(index)).own])
-            loss, stat = ppo_loss(*now, told[:, index], entropy_coef=entropy_coef, **self.loss_options)
+            weighed: dict[str, Any] = {} if weight is None else {"weight": weight[index]}
+            loss, stat = ppo_loss(
+                *now, told[:, index], entropy_coef=entropy_coef, **weighed, **self.loss_options
+            )
             self.optimiser.zero_grad()
             loss.backward()
             total = gather_gradients(self.optimiser, stat)
@@ -189,7 +198,7 @@ class PPO(Learner):
         return numbers, explained(values[rollout.valid], returns[rollout.valid])
 
     def _corrected(self, rollout: Rollout, experience: Experience) -> tuple[np.ndarray, Metrics]:
-        """The same by V-trace, for what older weights did."""
+        """The same by V-trace, for what older weights did, and each advantage's weight: `[5, T, n]`."""
         assert rollout.rewards is not None
         values, following = judge(rollout, self.actor)
         log_prob = log_probs(experience, self.actor)
@@ -198,7 +207,8 @@ class PPO(Learner):
             log_ratio, rollout.rewards, values, following, trace_lambda=self.gae_lambda, **self._ends(rollout)
         )
         metrics = explained(values[rollout.valid], returns[rollout.valid]) | ratios(log_ratio[rollout.valid])
-        return np.stack([log_prob, values, advantages, returns]).astype(np.float32), metrics
+        weights = np.exp(np.minimum(log_ratio, 0.0))
+        return np.stack([log_prob, values, advantages, returns, weights]).astype(np.float32), metrics
 
     def _ends(self, rollout: Rollout) -> dict[str, Any]:
         """How rows are discounted, and where episodes end."""

@@ -72,20 +72,21 @@ def vtrace(
     All arrays are `[T, n]`, as in `gae`; `values` and `following` are by the weights of now. `log_ratio` is
     the log-probability of each action by them, less the one that it was drawn with. Its ratio is cut at
     `rho_max`, which fixes the policy whose value is learned, and at `c_max` where errors are handed back.
-    The advantage is ρ (r + γ · vs' − V), where vs' is the target of what follows, or the value itself where
-    the episode was cut or the rollout ends. Where a row is not `valid` its target is its value and its
-    advantage 0.
+    The advantage is r + γ · vs' − V, where vs' is the target of what follows, or the value itself where the
+    episode was cut or the rollout ends; who learns from it weighs it by ρ, after any standardising (else what
+    is never done now would count by how far 0 is from the mean). Where a row is not `valid` its target is its
+    value and its advantage 0.
     """
     ratio = np.exp(log_ratio)
     rho, c = np.minimum(ratio, rho_max), trace_lambda * np.minimum(ratio, c_max)
     discount = gamma * sign * ~terminated
-    errors = np.where(valid, rho * (rewards + discount * following - values), 0.0)
+    errors = np.where(valid, rewards + discount * following - values, 0.0)
     handed = discount * ~truncated
     targets, advantages = np.empty_like(values), np.empty_like(values)
     later = np.zeros_like(errors[0])  # the target of what follows, less its value
     for t in range(len(errors) - 1, -1, -1):
-        advantages[t] = errors[t] + rho[t] * handed[t] * later
-        gained = errors[t] + c[t] * handed[t] * later
+        advantages[t] = errors[t] + handed[t] * later
+        gained = rho[t] * errors[t] + c[t] * handed[t] * later
         targets[t] = values[t] + np.where(valid[t], gained, 0.0)
         later = np.where(valid[t], gained, later)
     advantages[~valid] = 0.0

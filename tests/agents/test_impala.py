@@ -91,20 +91,18 @@ def test_ppo_corrects_what_older_weights_did_and_leaves_its_own_alone():
     own, stale = collect(Walk(16), learner.actor), collect(Walk(16), learner.actor, newest=1)
     assert (own.stale, stale.stale) == (False, True)
     numbers, metrics = learner._corrected(stale, experience_of(stale, learner.actor))
-    np.testing.assert_allclose(
-        numbers, learner._numbers(own)[0], atol=1e-4
-    )  # the same weights: nothing to do
+    np.testing.assert_allclose(numbers[:4], learner._numbers(own)[0], atol=1e-4)  # by the same weights
+    np.testing.assert_allclose(numbers[4], 1.0, atol=1e-4)
     assert metrics["importance"] == pytest.approx(1.0, abs=1e-5)
 
     old = collect(Walk(16), older(learner).actor, newest=1)
     numbers, metrics = learner._corrected(old, experience_of(old, learner.actor))
     np.testing.assert_allclose(numbers[0], log_probs(experience_of(old, learner.actor), learner.actor))
     ratio = np.minimum(np.exp(numbers[0] - old.fields["log_prob"]), 1.0)
+    np.testing.assert_allclose(numbers[4], ratio, rtol=1e-4)
     ends = old.terminated | old.truncated
-    last = old.terminated  # there the advantage is ρ (r − V), by hand
-    np.testing.assert_allclose(
-        numbers[2][last], (ratio * (old.rewards - numbers[1]))[last], rtol=1e-4, atol=1e-5
-    )
+    last = old.terminated  # there the advantage is r − V, by hand
+    np.testing.assert_allclose(numbers[2][last], (old.rewards - numbers[1])[last], rtol=1e-4, atol=1e-5)
     assert metrics["importance_max"] > 1.05
     assert ends.any()
 
@@ -115,6 +113,25 @@ def test_the_first_step_on_old_data_begins_where_the_policy_is():
     metrics = learner.learn(collect(Walk(16), older(learner, 1.0).actor, newest=1))
     assert metrics["clip_fraction"] == 0
     assert abs(metrics["approx_kl"]) < 1e-6
+
+
+@pytest.mark.parametrize("kind", [PPO, IMPALA])
+def test_what_the_policy_would_never_do_now_teaches_it_nothing(kind):
+    """Whatever was done in rows whose ratio is next to nothing, the gradient is the same."""
+    options, gradients = {"minibatch_size": 4096, "lr": 0.0, "epochs": 1, "entropy_coef": 0.0}, []
+    for other in (False, True):
+        learner = learner_for(Walk(16), kind, n_steps=16, max_grad_norm=None, **options)
+        rollout = collect(Walk(16), learner.actor, newest=1)
+        log_prob, actions = rollout.fields["log_prob"].copy(), rollout.actions.copy()
+        log_prob[:, ::2] += 20.0
+        actions[:, ::2] = 2 - actions[:, ::2] if other else actions[:, ::2]
+        rollout.fields, rollout.actions = {**rollout.fields, "log_prob": log_prob}, actions
+        learner.learn(rollout)
+        named = learner.actor.network.named_parameters()
+        gradients.append({name: p.grad.numpy() for name, p in named if "policy" in name})
+    assert gradients[0]
+    for name, gradient in gradients[0].items():
+        np.testing.assert_allclose(gradients[1][name], gradient, rtol=1e-4, atol=1e-7)
 
 
 def test_a_rollout_of_several_workers_is_as_old_as_each_of_them():

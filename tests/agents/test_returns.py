@@ -77,7 +77,7 @@ def test_a_value_counts_on_after_a_limit_and_not_after_an_end():
 
 
 def plain_vtrace(r, t, i, log_ratio, gamma, trace_lambda, rho_max, c_max):
-    """(target, advantage) of row t by the sums of the paper's equation 1, rows from scratch."""
+    """(target, advantage before its weight ρ) of row t by the sums of equation 1, from scratch."""
     value = r["values"][t, i]
     if not r["valid"][t, i]:
         return value, 0.0
@@ -89,9 +89,7 @@ def plain_vtrace(r, t, i, log_ratio, gamma, trace_lambda, rho_max, c_max):
         error = r["rewards"][s, i] + discount * r["following"][s, i] - r["values"][s, i]
         target += weight * min(rho_max, ratio) * error
         scale = weight if s == t else weight / (trace_lambda * min(c_max, np.exp(log_ratio[t, i])))
-        advantage += (
-            min(rho_max, np.exp(log_ratio[t, i])) * scale * (error if s == t else min(rho_max, ratio) * error)
-        )
+        advantage += scale * (error if s == t else min(rho_max, ratio) * error)
         if r["terminated"][s, i] or r["truncated"][s, i]:
             break
         weight *= discount * trace_lambda * min(c_max, ratio)
