@@ -9,15 +9,26 @@ import pytest
 # Several processes share the cores here: threads that wait must sleep, not spin (many times faster).
 # Read once, when torch is loaded: so before any test imports it, and in every process that a test starts.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Ray would have its processes give way to all others: to those of other tests, too.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
-STARTS_RAY = re.compile(r"^ +import ray\b|move37\.sweep|\blearners=2", re.MULTILINE)
+STARTS_RAY = re.compile(r"^ +import ray\b|move37\.sweep", re.MULTILINE)
 
 
-def pytest_collection_modifyitems(items):
-    """Files that start Ray come first: they wait a lot, while another process computes, and none is last."""
-    files = {item.path for item in items}
-    waits = {path: bool(STARTS_RAY.search(path.read_text())) for path in files}
-    items.sort(key=lambda item: not waits[item.path])
+def pytest_collection_modifyitems(config, items):
+    """Files that start Ray come first in each process's share: they wait a lot, and none of them is last."""
+    processes = int(getattr(config, "workerinput", {}).get("workercount", 1))
+    files = sorted({item.path for item in items})
+    waiting = [path for path in files if STARTS_RAY.search(path.read_text())]
+    share_of = {path: k % processes for k, path in enumerate(waiting)}
+    shares = [[item for item in items if share_of.get(item.path) == k] for k in range(processes)]
+    others = [item for item in items if item.path not in share_of]
+    size = -(-len(items) // processes)
+    for share in shares:
+        room = max(size - len(share), 0)
+        share += others[:room]
+        del others[:room]
+    items[:] = [item for share in shares for item in share] + others
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -86,6 +86,7 @@ CASES = {
     ),
 }
 UPDATES = 3
+NORM, DONE = "a shared norm", "done"
 
 
 def learned(case, seat):
@@ -107,32 +108,30 @@ def learned(case, seat):
     return learner.weights(), told
 
 
-def other(port, cases, pipe):
-    """The second learner."""
+def other(port, pipe):
+    """The second learner: does what it hears of."""
     torch.set_num_threads(1)
     limit = timedelta(seconds=60)
     meet(dist.TCPStore("127.0.0.1", port, 2, False, limit), 1, 2, limit, False)
-    for case in cases:
-        pipe.send(learned(case, Seat(1, 2)))
-    pipe.send(normed(Seat(1, 2)))
-    pipe.recv()
+    while (case := pipe.recv()) != DONE:
+        pipe.send(normed(Seat(1, 2)) if case == NORM else learned(case, Seat(1, 2)))
 
 
 @pytest.fixture(scope="module")
 def pair():
-    """The other's end of a pipe, which tells what it has learned, case by case."""
+    """The other's end of a pipe: told of a case, it tells what it has learned."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as the other, so that both play the same to the last bit
     limit = timedelta(seconds=60)
     store = dist.TCPStore("127.0.0.1", 0, 2, True, limit, wait_for_workers=False)
     here, there = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(
-        target=other, args=(store.port, list(CASES), there), daemon=True
+        target=other, args=(store.port, there), daemon=True
     )
     process.start()
     meet(store, 0, 2, limit, False)
     yield here
-    here.send("done")
+    here.send(DONE)
     process.join(10)
     dist.destroy_process_group()
     torch.set_num_threads(threads)
@@ -140,6 +139,7 @@ def pair():
 
 @pytest.mark.parametrize("case", CASES)
 def test_two_learners_are_as_one(case, pair):
+    pair.send(case)
     weights, told = learned(case, Seat(0, 2))
     theirs, their_told = pair.recv()
     alone, told_alone = learned(case, Seat(0, 1))
@@ -165,6 +165,7 @@ def normed(seat):
 
 
 def test_a_shared_norm_is_that_of_the_whole_batch(pair):
+    pair.send(NORM)
     (first, *ours), (second, *theirs), (whole, *alone) = normed(Seat(0, 2)), pair.recv(), normed(Seat(0, 1))
     np.testing.assert_allclose(np.concatenate([first, second]), whole, rtol=1e-5, atol=1e-6)
     for here, there, one in zip(ours, theirs, alone):

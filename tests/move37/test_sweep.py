@@ -46,7 +46,7 @@ ASHA = (
 ASHA += "set: {agent.epochs: 8, agent.anneal_lr: false}\n"  # so that 33 is told from 21 there
 RANDOM = TINY + "over: {agent.lr: {log: [1e-4, 1e-2]}}\ntrials: 3\nparallel: 1\nsearch: random\n"
 PBT = TINY + "over: {agent.lr: {log: [1e-5, 1e-2]}, agent.epochs: [2, 4]}\ntrials: 3\n"
-PBT += "search: {kind: pbt, every: 1024, share: 0.34}\n"
+PBT += "search: {kind: pbt, every: 512, share: 0.34}\n"
 
 
 def write(folder, text, name="s.yaml"):
