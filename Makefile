@@ -31,10 +31,10 @@ demo: $(INSTALLED)
 	$(BIN)/move37 watch runs/demo --gif runs/demo/game.gif --speed 3
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'slow or not slow'
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'slow or not slow'
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

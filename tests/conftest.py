@@ -9,8 +9,6 @@ import pytest
 # Several processes share the cores here: threads that wait must sleep, not spin (many times faster).
 # Read once, when torch is loaded: so before any test imports it, and in every process that a test starts.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-# Ray would have its processes give way to all others: to those of other tests, too.
-os.environ.setdefault("RAY_worker_niceness", "0")
 
 STARTS_RAY = re.compile(r"^ +import ray\b|move37\.sweep", re.MULTILINE)
 

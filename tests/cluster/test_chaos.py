@@ -67,7 +67,7 @@ class Monkey(Diary):
         self.log.note(fault, did)
 
 
-@pytest.mark.parametrize("play_on", [False, True])
+@pytest.mark.parametrize("play_on", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_handful_of_faults(ray_here, tmp_path, monkeypatch, play_on):
     faults, seed = tmp_path / "faults", 3 + play_on
     faults.mkdir()

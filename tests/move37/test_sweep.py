@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,8 +24,9 @@ from move37.run import Run
 from move37.sweep import run as runs
 from move37.sweep import trial as trials
 from move37.sweep.config import SweepConfig, load_sweep, parse_sweep
-from move37.sweep.record import lineage, lines_of, read_trials
+from move37.sweep.record import Trial, lineage, lines_of, read_trials
 from move37.sweep.run import run_sweep
+from move37.sweep.schedulers import scheduler
 from move37.sweep.values import values_of, within
 from move37.sweep.watch import Watcher
 from move37.yaml_text import parse_yaml
@@ -280,8 +282,7 @@ def test_a_metric_that_there_is_not_is_told_by_its_first_line(tmp_path, cluster)
     with pytest.raises(UserError, match="metric: trials tell of no 'retrun'; did you mean 'return'"):
         run_sweep(path, ["metric=retrun"], out=tmp_path / "run")
     assert max(sum(env_steps(tmp_path / "run", k)) for k in range(3)) < 4096
-    told = run_sweep(path, out=tmp_path / "run")  # which is put right where it was
-    assert {row["ended"] for row in told["trials"]} == {"finished"}
+    runs.check_same(tmp_path / "run", load_sweep(path))  # it can be put right where it was
 
 
 def test_where_all_fail_that_is_the_end(tmp_path, cluster):
@@ -327,6 +328,7 @@ def test_after_ctrl_c_the_same_command_goes_on(tmp_path, cluster, capfd):
         assert taken == list(range(512, 4097, 512))
 
 
+@pytest.mark.slow
 def test_a_trial_whose_process_is_lost_goes_on(tmp_path, cluster, monkeypatch):
     path, killed, heard = write(tmp_path, RANDOM), [], runs.Book.heard
 
@@ -356,6 +358,7 @@ def kill_in_the_middle(path, folder, done):
     assert process.wait() == -signal.SIGKILL, "it was over before it could be killed"
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_and_does_nothing_twice(tmp_path, cluster):
     path, folder = write(tmp_path, RANDOM + "set: {agent.epochs: 16}\n"), tmp_path / "run"
     kill_in_the_middle(path, folder, 1)
@@ -467,6 +470,66 @@ def test_who_dies_while_it_takes_over_has_one_or_the_other(pair, tmp_path, monke
             assert any(same(weights(run), weights(pair / name)) for name in ("a", "b"))
 
 
+class Member:
+    """A trial that runs, as Tune's schedulers see one."""
+
+    def __init__(self, number):
+        self.trial_id, self.experiment_tag, self.status = str(number), "", "RUNNING"
+        checkpoints = SimpleNamespace(checkpoint_config=SimpleNamespace(num_to_keep=None))
+        self.run_metadata = SimpleNamespace(checkpoint_manager=checkpoints)
+        self.config = {"draw": {"number": number, "set": {"agent.lr": 1e-3, "agent.epochs": 2}}}
+
+    def __str__(self):
+        return self.trial_id
+
+    def is_finished(self):
+        return False
+
+
+class Controller:
+    """Tune's, as schedulers see it; notes who was told to go on."""
+
+    search_alg = None
+
+    def __init__(self, members):
+        self.members, self.went_on, self._tune_controller = members, [], self
+
+    def get_trials(self):
+        return self.members
+
+    get_live_trials = get_trials
+
+    def _schedule_trial_save(self, trial, result=None):
+        return SimpleNamespace(checkpoint=None)
+
+    def _schedule_trial_train(self, trial):
+        self.went_on.append(trial)
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_who_is_ahead_waits_and_keeps_its_process_where_there_is_room(tmp_path, room):
+    population = scheduler(sweep_of(PBT), tmp_path, [Trial(k, {}) for k in range(3)], room)
+    members = [Member(k) for k in range(3)]
+    tune = Controller(members)
+    for member in members:
+        population.on_trial_add(tune, member)
+
+    def tell(k, steps, value):
+        told = {"env_steps": steps, "return": value, "training_iteration": steps // 512}
+        return population.on_trial_result(tune, members[k], told)
+
+    waits = population.NOOP if room else population.PAUSE
+    assert tell(1, 512, 5.0) == waits
+    population.choose_trial_to_run(tune)
+    assert tune.went_on == []
+    assert tell(2, 512, 6.0) == waits
+    assert tell(0, 256, 1.0) == population.CONTINUE  # which is no exchange yet
+    assert tell(0, 512, 7.0) == population.CONTINUE
+    population.choose_trial_to_run(tune)
+    assert tune.went_on == ([members[1], members[2]] if room else [])
+
+
+@pytest.mark.slow
 def test_a_population_takes_over_and_changes_values(tmp_path, cluster, monkeypatch):
     path, heard, pids = write(tmp_path, PBT), runs.Book.heard, {}
 

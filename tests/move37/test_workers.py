@@ -78,6 +78,7 @@ def lines_of(path: Path) -> int:
     return path.read_text().count("\n") if path.exists() else 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_a_killed_worker_is_replaced_and_costs_nothing_but_its_games(tmp_path, local):
     for name, budget in (("short", SHORT), ("endless", ENDLESS)):
@@ -271,6 +272,7 @@ def test_training_goes_on_when_a_worker_dies_and_is_resumed(cluster, tmp_path, m
     assert CheckpointFolder(run.path).load()["sampler"]["next"] == 5
 
 
+@pytest.mark.slow
 def test_what_no_worker_survives_leaves_a_checkpoint_that_goes_on(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(roster, "RETRIES", 1)
     faults = tmp_path / "faults"
