@@ -165,9 +165,9 @@ class PPO(Learner):
         stats, norms = [], []
         for index in self._minibatches(experience):
             now = experience.evaluate(self.actor, index[share(len(index)).own])
-            part = None if weight is None else weight[index]
+            weights = None if weight is None else weight[index]
             loss, stat = ppo_loss(
-                *now, told[:, index], entropy_coef=entropy_coef, weight=part, **self.loss_options
+                *now, told[:, index], entropy_coef=entropy_coef, weight=weights, **self.loss_options
             )
             self.optimiser.zero_grad()
             loss.backward()

@@ -64,12 +64,11 @@ class Parts:
         return [line for lines in told for line in lines]
 
     def close(self) -> None:
-        """Let environments, workers and learners go."""
-        self.env.close()
-        who: tuple[Any, ...] = (self.learner, self.sampler, self.team)
+        """Let environments, workers and learners go, then Ray, even where one of these fails at it."""
+        who: tuple[Any, ...] = (self.team, self.sampler, self.learner, self.env)
         for one in who:
             if hasattr(one, "close"):
-                one.close()
+                self.ends.callback(one.close)
         self.ends.close()
 
 
@@ -91,6 +90,7 @@ def _assemble(config: Config, origin: Origin, ends: ExitStack) -> Parts:
     workers, actors = config.sampler.workers, config.sampler.workers + config.learners - 1
     env = make_env(config, 1 if workers else config.env.n, origin)
     kind: Any = agent_class(config.agent.kind)
+    _check_shares(config, 1 if issubclass(kind, Backend) else env.slots_per_game, origin)
     with told(origin, "device"):
         device = pick_device(config.device)
     if actors and start_ray(config.cluster.address, actors, origin):
@@ -126,7 +126,7 @@ def _assemble(config: Config, origin: Origin, ends: ExitStack) -> Parts:
         limits: dict[str, Any] = {"threads": config.threads, "patience": config.sampler.patience}
         team = Team(spec, spaces, learners=config.learners, **limits)
     if workers:
-        sampler: Sampler | Fleet = _fleet(config, origin, env.slots_per_game, problems)
+        sampler: Sampler | Fleet = _fleet(config, origin, problems)
     else:
         sampler = Sampler(env, seed=config.seed, problems=problems)
     return Parts(learner, reward, sampler, env, pool, team)
@@ -148,9 +148,6 @@ def _backend(config: Config, origin: Origin, learner: Backend, env: BatchEnv, en
     if config.reward != {"env": 1.0}:
         said = f"{kind} learns from the environment's own rewards: {{env: 1.0}} is all that it can be"
         raise UserError(f"{origin.of(('reward',))}: reward: {said}")
-    if n % max(workers, 1):
-        place = origin.place("sampler", "", "workers")
-        raise UserError(f"{place}: {n} slots (env.n) cannot be shared out evenly to {workers} workers")
     if start_ray(config.cluster.address, workers, origin):
         ends.callback(stop_ray)
     with told(origin, "agent"):
@@ -178,6 +175,14 @@ def _problems(config: Config, env: BatchEnv, learner: Learner) -> Problems | Non
         raise OptionError("curriculum", said)
     seed = int(seeds_from([config.seed, 0, 2], 1)[0])
     return Seeking(choices(config.env.id, env.parts), seed, **wanted.model_dump())
+
+
+def _check_shares(config: Config, together: int, origin: Origin) -> None:
+    """`UserError` where the slots, of which `together` make a game, cannot be shared out to the workers."""
+    workers, n = config.sampler.workers, config.env.n
+    if workers and n % (workers * together):
+        place, whole = origin.place("sampler", "", "workers"), f", games of {together} whole" * (together > 1)
+        raise UserError(f"{place}: {n} slots (env.n) cannot be shared out evenly to {workers} workers{whole}")
 
 
 def _check_seats(learner: Learner, env: BatchEnv, config: Config) -> None:
@@ -306,14 +311,11 @@ def _check_room(config: Config, device: str, origin: Origin) -> None:
         check_room(config.cluster.address, room, " and ".join(named), place)
 
 
-def _fleet(config: Config, origin: Origin, together: int, problems: Problems | None) -> Fleet:
-    """The workers of `sampler.workers`, on Ray; `together` slots make a game."""
-    workers, n = config.sampler.workers, config.env.n
-    if n % (workers * together):
-        place, whole = origin.place("sampler", "", "workers"), f", games of {together} whole" * (together > 1)
-        raise UserError(f"{place}: {n} slots (env.n) cannot be shared out evenly to {workers} workers{whole}")
+def _fleet(config: Config, origin: Origin, problems: Problems | None) -> Fleet:
+    """The workers of `sampler.workers`, on Ray."""
     wanted = config.sampler
-    given: dict[str, Any] = {"n": n, "workers": workers, "seed": config.seed, "problems": problems}
+    given: dict[str, Any] = {"n": config.env.n, "workers": wanted.workers}
+    given |= {"seed": config.seed, "problems": problems}
     given |= {"patience": wanted.patience, "gpus": wanted.gpus}
     with told(origin, "env"):
         where = {"id": config.env.id, **config.env.options}

@@ -406,7 +406,8 @@ def explain(error: ValidationError, model: type[BaseModel], at: tuple[str, ...],
             message = "is missing"
         elif problem["type"] in LENGTHS:
             name, end = LENGTHS[problem["type"]]
-            message = f"takes {problem['ctx'][name]} of them at {end}, not {problem['input']!r:.60}"
+            count, given = problem["ctx"][name], problem["input"]
+            message = f"takes at {end} {count} {'entry' if count == 1 else 'entries'}, not {given!r:.60}"
         else:
             said = problem["msg"].removeprefix("Value error, ")
             message = re.sub(r"^Input should be( a valid dictionary or instance of .*)?", _must_be, said)

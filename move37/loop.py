@@ -156,9 +156,10 @@ class Session:
         return self
 
     def __exit__(self, *failure: Any) -> None:
-        self.log.close()
-        self.parts.close()
-        self.observer.close()
+        with ExitStack() as ends:  # all of them, even where one fails
+            ends.callback(self.observer.close)
+            ends.callback(self.parts.close)
+            ends.callback(self.log.close)
 
     # -- the loop --------------------------------------------------------------------------------------
 

@@ -289,8 +289,7 @@ class Roster:
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
             if self._has_worked(place) or isinstance(cause, ray.exceptions.RayError):
-                said = f"it raised {type(cause).__name__}: {in_few_words(cause)}"
-                return Answer(k, request, None, Lost(said))
+                return Answer(k, request, None, Lost(_raised(cause)))
             place.queue.popleft()
             return Answer(k, request, None, cause)  # in the worker's own words
         except ray.exceptions.RayError as error:
@@ -374,6 +373,15 @@ def in_few_words(error: BaseException) -> str:
     """An error's words, on one line and not too many."""
     said = " ".join(str(error).split())
     return said if len(said) <= 200 else f"{said[:200]}…"
+
+
+def _raised(error: Exception) -> str:
+    """What went wrong in a worker, in a few words; of Ray's own errors, which have many, their kind."""
+    import ray
+
+    if isinstance(error, ray.exceptions.RayError):
+        return f"what it needed was lost: {type(error).__name__}"
+    return f"it raised {type(error).__name__}: {in_few_words(error)}"
 
 
 def _reason(error: Exception) -> str:

@@ -10,11 +10,11 @@ import pytest
 # Read once, when torch is loaded: so before any test imports it, and in every process that a test starts.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-STARTS_RAY = re.compile(r"^ +import ray\b|move37\.sweep", re.MULTILINE)
+STARTS_RAY = re.compile(r"^ +import ray\b|move37\.sweep|Machines\(", re.MULTILINE)
 
 
 def pytest_collection_modifyitems(config, items):
-    """Files that start Ray come first in each process's share: they wait a lot, and none of them is last."""
+    """Files that start Ray lead each process's share: they wait a lot, and none of them shall be the last."""
     processes = int(getattr(config, "workerinput", {}).get("workercount", 1))
     files = sorted({item.path for item in items})
     waiting = [path for path in files if STARTS_RAY.search(path.read_text())]

@@ -39,7 +39,7 @@ SWEEP, BEST, FIGURE = "sweep.yaml", "best.yaml", "sweep.png"
 FREE = ("trials", "parallel", "cluster")
 """What may change under a sweep that has begun: how long it is, and where it runs.
 
-(And the metric, as long as no trial has ended.)
+(And the metric, as long as nothing was judged by it.)
 """
 
 
@@ -47,7 +47,7 @@ def run_sweep(
     path: str | Path,
     overrides: Sequence[str] = (),
     *,
-    out: Path | None = None,
+    out: str | Path | None = None,
     watcher: Watcher | None = None,
 ) -> dict[str, Any]:
     """Run the sweep of a config to its end in the folder `out` (`runs/<name>`), or go on with it there.
@@ -57,7 +57,7 @@ def run_sweep(
     not fit, `RunError` where every trial fails, and `KeyboardInterrupt` after Ctrl-C: all is kept.
     """
     sweep = load_sweep(path, overrides)
-    folder, watcher = out or Path("runs") / Path(path).stem, watcher or Watcher()
+    folder, watcher = Path(out or Path("runs") / Path(path).stem), watcher or Watcher()
     check_same(folder, sweep)
     drawn = values_of(sweep)
     for number, values in enumerate(drawn):
@@ -186,7 +186,7 @@ def check_same(folder: Path, sweep: Sweep) -> None:
         said = f"is damaged: no config, but {there!r:.40}"
         raise UserError(f"{folder / SWEEP}: {said}; put it back, or name another folder (--out DIR)")
     free = set(FREE) - ({"trials"} if sweep.config.search.kind == PBT else set())
-    if not any(trial.ended for trial in read_trials(folder)):
+    if not any(trial.ended or lineage(run_folder(folder, trial.number)) for trial in read_trials(folder)):
         free.add("metric")  # nothing was judged by it
     changed = changes(there, sweep.plain(), free)
     if changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from ray.tune.schedulers import ASHAScheduler, PopulationBasedTraining, TrialScheduler
 else:
     ASHAScheduler = PopulationBasedTraining = object  # see `joined`
+
+
+RUNNING = "RUNNING"
+"""Tune's word for a trial that has a process."""
+MAKE_WAY = 30.0
+"""Seconds for which a trial may be without a process before one that waits for it gives up its own."""
 
 
 def joined(ours: type, theirs: type) -> Any:
@@ -87,13 +94,15 @@ class Population(PopulationBasedTraining):
 
     `steps` has how many env steps each has done, by number. Nobody goes on while another one is a whole
     exchange behind: who began first would else be done before there is anybody to be compared with. Where
-    there is `room` for all, nobody makes way for another one: a process takes seconds to begin again.
+    there is `room` for all, nobody makes way for another one (a process takes seconds to begin again), unless
+    somebody else has the cores after all.
     """
 
     def __init__(self, steps: Mapping[int, int], room: bool, **options: Any):
         super().__init__(**options)
         self.steps, self.room = steps, room
         self._waiting: list[Any] = []
+        self._without: dict[Any, float] = {}  # since when trials have had no process, which others wait for
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         super().on_trial_add(tune_controller, trial)
@@ -114,11 +123,26 @@ class Population(PopulationBasedTraining):
         return self.NOOP if waits else self.CONTINUE
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        self._wake(tune_controller)
+        self._make_way(tune_controller)
+        chosen = super().choose_trial_to_run(tune_controller)
+        return None if chosen and self._is_ahead(tune_controller, chosen) else chosen
+
+    def _wake(self, tune_controller: Any) -> None:
+        """Let those go on who need wait no longer, and forget those that are over."""
+        self._waiting = [trial for trial in self._waiting if trial.status == RUNNING]
         for trial in [t for t in self._waiting if not self._is_ahead(tune_controller, t)]:
             self._waiting.remove(trial)
             tune_controller._tune_controller._schedule_trial_train(trial)  # nothing public does
-        chosen = super().choose_trial_to_run(tune_controller)
-        return None if chosen and self._is_ahead(tune_controller, chosen) else chosen
+
+    def _make_way(self, tune_controller: Any) -> None:
+        """Take its process from one that waits, where another has been without one for too long."""
+        now, live = time.monotonic(), tune_controller.get_live_trials()
+        without = [t for t in live if t.status != RUNNING and not self._is_ahead(tune_controller, t)]
+        self._without = {trial: self._without.get(trial, now) for trial in without}
+        if self._waiting and any(now - since > MAKE_WAY for since in self._without.values()):
+            self._without.clear()
+            tune_controller.pause_trial(self._waiting.pop(0))
 
     def _is_ahead(self, tune_controller: Any, trial: Any) -> bool:
         live = [self._trial_state[t].last_train_time for t in tune_controller.get_live_trials()]

@@ -22,11 +22,11 @@ from move37.config import load_config
 from move37.errors import RunError, UserError
 from move37.run import Run
 from move37.sweep import run as runs
+from move37.sweep import schedulers
 from move37.sweep import trial as trials
 from move37.sweep.config import SweepConfig, load_sweep, parse_sweep
 from move37.sweep.record import Trial, lineage, lines_of, read_trials
 from move37.sweep.run import run_sweep
-from move37.sweep.schedulers import scheduler
 from move37.sweep.values import values_of, within
 from move37.sweep.watch import Watcher
 from move37.yaml_text import parse_yaml
@@ -146,8 +146,8 @@ def test_changed_values_come_back_into_their_ranges():
             "over.agent.lr=0.1",
             "over: agent.lr: takes values such as [1, 2], or a range such as",
         ),
-        ("over.agent.lr=[]", "over.agent.lr.choose: takes 1 of them at least, not []"),
-        ("over.agent.lr={log: [1, 2, 3]}", "over.agent.lr.log: takes 2 of them at most, not [1, 2, 3]"),
+        ("over.agent.lr=[]", "over.agent.lr.choose: takes at least 1 entry, not []"),
+        ("over.agent.lr={log: [1, 2, 3]}", "over.agent.lr.log: takes at most 2 entries, not [1, 2, 3]"),
         ("over.agent.gamma={lgo: [1e-4, 1]}", "agent.gamma: unknown key 'lgo'; did you mean 'log'?"),
         (
             "over.agent.gamma={uniform: [0.5, 1.5]}",
@@ -492,7 +492,8 @@ class Controller:
     search_alg = None
 
     def __init__(self, members):
-        self.members, self.went_on, self._tune_controller = members, [], self
+        self.members, self._tune_controller = members, self
+        self.went_on, self.paused = [], []
 
     def get_trials(self):
         return self.members
@@ -505,10 +506,13 @@ class Controller:
     def _schedule_trial_train(self, trial):
         self.went_on.append(trial)
 
+    def pause_trial(self, trial):
+        self.paused.append(trial)
+
 
 @pytest.mark.parametrize("room", [True, False])
-def test_who_is_ahead_waits_and_keeps_its_process_where_there_is_room(tmp_path, room):
-    population = scheduler(sweep_of(PBT), tmp_path, [Trial(k, {}) for k in range(3)], room)
+def test_who_is_ahead_waits_and_keeps_its_process_where_there_is_room(tmp_path, room, monkeypatch):
+    population = schedulers.scheduler(sweep_of(PBT), tmp_path, [Trial(k, {}) for k in range(3)], room)
     members = [Member(k) for k in range(3)]
     tune = Controller(members)
     for member in members:
@@ -523,10 +527,17 @@ def test_who_is_ahead_waits_and_keeps_its_process_where_there_is_room(tmp_path, 
     population.choose_trial_to_run(tune)
     assert tune.went_on == []
     assert tell(2, 512, 6.0) == waits
+    members[0].status = "PENDING"  # somebody else has the cores that there seemed to be
+    population.choose_trial_to_run(tune)
+    assert tune.paused == []
+    monkeypatch.setattr(schedulers, "MAKE_WAY", -1.0)
+    population.choose_trial_to_run(tune)
+    assert tune.paused == members[1:2] * room
+    members[0].status = "RUNNING"
     assert tell(0, 256, 1.0) == population.CONTINUE  # which is no exchange yet
     assert tell(0, 512, 7.0) == population.CONTINUE
     population.choose_trial_to_run(tune)
-    assert tune.went_on == ([members[1], members[2]] if room else [])
+    assert tune.went_on == members[2:] * room
 
 
 @pytest.mark.slow
