@@ -106,6 +106,7 @@ def test_a_team_learns_what_one_alone_does_and_goes_on_when_others_fail(tmp_path
     team.close()
 
 
+@pytest.mark.slow
 def test_who_is_lost_again_and_again_stops_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr("agents.team.RETRIES", 1)
     learner, team, play = frail(tmp_path)

@@ -285,6 +285,7 @@ def test_a_metric_that_there_is_not_is_told_by_its_first_line(tmp_path, cluster)
     runs.check_same(tmp_path / "run", load_sweep(path))  # it can be put right where it was
 
 
+@pytest.mark.slow
 def test_where_all_fail_that_is_the_end(tmp_path, cluster):
     path = write(tmp_path, RANDOM)
     change = ["over={agent.lr: [1e25]}", "trials=2"]
@@ -311,6 +312,7 @@ def steps_taken(folder):
     return {trial.number: env_steps(folder, trial.number) for trial in read_trials(folder)}
 
 
+@pytest.mark.slow
 def test_after_ctrl_c_the_same_command_goes_on(tmp_path, cluster, capfd):
     path = write(tmp_path, RANDOM)
     with pytest.raises(

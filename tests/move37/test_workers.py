@@ -195,7 +195,7 @@ def cluster():
     ray.shutdown()
 
 
-FAST = ("impala", "grpo")  # in the fast run; those of ppo and alphazero are elsewhere
+FAST = ("impala",)  # in the fast run; those of ppo, alphazero and text are elsewhere
 
 
 @pytest.mark.parametrize("kind", [pytest.param(k, marks=[pytest.mark.slow] * (k not in FAST)) for k in ALL])

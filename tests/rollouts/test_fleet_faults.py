@@ -141,6 +141,7 @@ def test_what_no_replacement_helps_against_is_an_error(cluster, tmp_path, monkey
     playing.close()
 
 
+@pytest.mark.slow
 def test_no_core_for_a_replacement_is_told(cluster, monkeypatch):
     monkeypatch.setattr(fleet_module, "PATIENCE", 8.0)
     playing = Fleet(WALK, n=2, workers=2)
