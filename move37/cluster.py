@@ -165,8 +165,10 @@ def check_room(address: str, asked: Mapping[str, float], who: str, place: str) -
 
     if not ray.is_initialized():
         return
-    units = (("CPU", "cores"), ("GPU", "GPUs"))
-    for name, unit in units[address == "none" :]:
+    units = {"CPU": "cores", "GPU": "GPUs"}
+    if address == "none":
+        del units["CPU"]  # a Ray of our own has as many as are asked for
+    for name, unit in units.items():
         machines = {node: there.get(name, 0.0) for node, there in _resources()}
         if asked.get(name, 0.0) > sum(machines.values()):
             each = ", ".join(f"{count:g} on {node}" for node, count in machines.items())
