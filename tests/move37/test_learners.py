@@ -31,9 +31,11 @@ def lines(run):
     return [{k: v for k, v in line.items() if not k.startswith("time/")} for line in run.metrics()]
 
 
-def test_a_run_with_two_learners_is_that_with_one_and_goes_on_when_resumed(tmp_path, cluster):
-    one = move37.train(CONFIG, out=tmp_path / "one")
-    half = move37.train(CONFIG, ["learners=2", "budget.env_steps=128"], out=tmp_path / "two")
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_run_with_two_learners_is_that_with_one_and_goes_on_when_resumed(tmp_path, cluster, workers):
+    played = [f"sampler.workers={workers}"]
+    one = move37.train(CONFIG, played, out=tmp_path / "one")
+    half = move37.train(CONFIG, [*played, "learners=2", "budget.env_steps=128"], out=tmp_path / "two")
     two = move37.resume(half.path, overrides=["budget.env_steps=256"])
     assert len(lines(one)) == 4
     for alone, both in zip(lines(one), lines(two), strict=True):
