@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from move37.config import load_config
-    from move37.loop import resume, train
     from move37.run import Run
+    from move37.training import resume, train
 
 __all__ = ["Run", "load_config", "resume", "train"]
 
-HOMES = {"Run": "move37.run", "load_config": "move37.config", "resume": "move37.loop", "train": "move37.loop"}
+HOMES = {
+    "Run": "move37.run",
+    "load_config": "move37.config",
+    "resume": "move37.training",
+    "train": "move37.training",
+}
 
 
 def __getattr__(name: str) -> Any:

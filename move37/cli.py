@@ -138,12 +138,12 @@ def train(
 
 
 def _train(words: list[str], out: Path | None, resume: Path | None, observer: Any, trust: bool) -> Run:
-    from move37 import loop
+    from move37 import training
 
     telling.tell_of_compiling()
     if resume is not None:
-        return loop.resume(resume, observer=observer, trust=trust, overrides=words)
-    return loop.train(words[0], words[1:], out=out, observer=observer)
+        return training.resume(resume, observer=observer, trust=trust, overrides=words)
+    return training.train(words[0], words[1:], out=out, observer=observer)
 
 
 @app.command("eval", epilog="Example: move37 eval runs/demo --episodes 500 --json")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import typing
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from move37.config_errors import explain
 from move37.errors import UserError
 from move37.origin import Origin
 from move37.registry import agent_class, preset
@@ -297,7 +297,7 @@ def parse_config(data: Any, origin: Origin) -> Config:
     try:
         return Config.model_validate(dict(data))
     except ValidationError as error:
-        raise UserError(explain(error, Config, (), origin)) from None
+        raise UserError(explain(error, Config, origin)) from None
 
 
 def read_yaml(path: str | Path) -> Any:
@@ -377,7 +377,7 @@ def _agent_options(config: Config, origin: Origin) -> dict[str, Any]:
     try:  # as JSON, in which a list may stand for a tuple but "1" never for 1
         options = model.model_validate_json(json.dumps(given))
     except ValidationError as error:
-        raise UserError(explain(error, model, ("agent",), origin)) from None
+        raise UserError(explain(error, model, origin, at=("agent",), whole=Config)) from None
     except TypeError as error:
         raise UserError(f"{origin.file}: agent: only plain data can be an option ({error})") from None
     return json.loads(json.dumps(options.model_dump()))
@@ -388,79 +388,3 @@ def options_model(kind: type) -> type[BaseModel]:
     from agents.options import options_of
 
     return options_of(vars(kind).get("__init__", kind.__init__))  # type: ignore[misc]
-
-
-LENGTHS = {"too_short": ("min_length", "least"), "too_long": ("max_length", "most")}
-"""Of lists and mappings: what pydantic calls the limit, and which one it is."""
-
-
-def explain(error: ValidationError, model: type[BaseModel], at: tuple[str, ...], origin: Origin) -> str:
-    """One line a problem."""
-    lines: dict[str, str] = {}
-    for problem in error.errors(include_url=False):
-        path = at + tuple(str(part) for part in _plain_path(problem["loc"]))
-        key = ".".join(path)
-        if problem["type"] == "extra_forbidden":
-            message = f"unknown key{_nearest(path, model, at)}"
-        elif problem["type"] == "missing":
-            message = "is missing"
-        elif problem["type"] in LENGTHS:
-            name, end = LENGTHS[problem["type"]]
-            count, given = problem["ctx"][name], problem["input"]
-            message = f"takes at {end} {count} {'entry' if count == 1 else 'entries'}, not {given!r:.60}"
-        else:
-            said = problem["msg"].removeprefix("Value error, ")
-            message = re.sub(r"^Input should be( a valid dictionary or instance of .*)?", _must_be, said)
-            if message is not said and problem["type"] != "value_error":
-                message += f", not {problem['input']!r:.60}"
-        start = f"{origin.of(tuple(key.split('.')))}: {key}: " if key else f"{origin.file}: "
-        lines.setdefault(key, start + message)
-    return "\n".join(lines.values())
-
-
-def _must_be(match: re.Match[str]) -> str:
-    return "must be a mapping of keys" if match[1] else "must be"
-
-
-def _plain_path(loc: tuple[Any, ...]) -> list[Any]:
-    """A pydantic location without the parts that name the arms of a union."""
-    arms = re.compile(
-        r"(float|int|str|bool|none|dict\[|list\[|tuple\[|constrained-|literal\[|function-|json-or-|Mapping)"
-    )
-    return [part for i, part in enumerate(loc) if i == 0 or not (isinstance(part, str) and arms.match(part))]
-
-
-def _nearest(path: tuple[str, ...], model: type[BaseModel], at: tuple[str, ...]) -> str:
-    """The right key that is nearest to an unknown one: in its own section, else anywhere."""
-    from envs.nearest import nearest
-
-    here = model
-    for name in path[len(at) : -1]:
-        here = _section(here.model_fields[name].annotation) or here
-    siblings = [field.alias or name for name, field in here.model_fields.items()]
-    near = nearest(path[-1], siblings)
-    if near:
-        return f"; did you mean '{'.'.join((*path[:-1], near[0]))}'?"
-    elsewhere = {name.rsplit(".")[-1]: name for name in _all_keys(Config)}
-    near = nearest(path[-1], elsewhere, cutoff=0.8)
-    if near:
-        return f"; did you mean '{elsewhere[near[0]]}'?"
-    return f"; the keys here are {', '.join(siblings)}"
-
-
-def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    keys = []
-    for name, field in model.model_fields.items():
-        keys.append(prefix + (field.alias or name))
-        inner = _section(field.annotation)
-        if inner is not None:
-            keys += _all_keys(inner, f"{prefix}{name}.")
-    return keys
-
-
-def _section(annotation: Any) -> type[BaseModel] | None:
-    """The section that an annotation names, be it or be it not optional."""
-    for kind in (annotation, *typing.get_args(annotation)):
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            return kind
-    return None

@@ -17,8 +17,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from move37 import loop
-from move37.config import Config, Section, Seed, explain, make_config, read_yaml
+from move37 import training
+from move37.config import Config, Section, Seed, make_config, read_yaml
+from move37.config_errors import explain
 from move37.disk import told_of_disk, write_text
 from move37.errors import UserError
 from move37.logs import Record
@@ -82,7 +83,7 @@ def load_study(path: str | Path) -> Study:
     try:
         study = Study.model_validate(dict(data))
     except ValidationError as error:
-        raise UserError(explain(error, Study, (), Origin(str(path)))) from None
+        raise UserError(explain(error, Study, Origin(str(path)))) from None
     before: list[str] = []
     for name in study.stages:
         if not name.replace("_", "").replace("-", "").isalnum():
@@ -126,8 +127,8 @@ def run_study(
 
     `seeds` are taken instead of the study's own; `watcher` sees pass@k being sampled, and `trust`
     allows import paths in run folders to be followed into code; the config's own are. Raises as
-    `move37.loop.train` and `move37.passk.run.passk` do, and `UserError` where a stage's run is there already
-    by another config.
+    `move37.train` and `move37.passk.run.passk` do, and `UserError` where a stage's run is there already by
+    another config.
     """
     study = load_study(path)
     if seeds:
@@ -222,12 +223,12 @@ def _put(node: Any, keys: Keys, value: Any) -> Any:
 def _train(config: Config, folder: Path, observer: Any, trust: bool) -> None:
     """Train a stage, or go on with it, or skip it."""
     if not (folder / CONFIG).is_file():
-        loop.train(config, out=folder, observer=observer)
+        training.train(config, out=folder, observer=observer)
         return
     there = Run.load(folder).config
     if _here(there) != _here(config):
         raise UserError(f"{folder}: was made by another config; name another folder (--out DIR)")
-    loop.resume(folder, observer=_Quiet(observer or Observer()), trust=trust)
+    training.resume(folder, observer=_Quiet(observer or Observer()), trust=trust)
 
 
 def _here(config: Config) -> dict[str, Any]:

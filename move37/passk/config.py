@@ -16,10 +16,10 @@ from move37.config import (
     Section,
     Seed,
     Threads,
-    explain,
     read_yaml,
     with_overrides,
 )
+from move37.config_errors import explain
 from move37.errors import UserError
 from move37.origin import Origin
 from move37.players import is_folder
@@ -155,4 +155,4 @@ def parse_passk(data: Any, origin: Origin) -> PasskConfig:
     try:
         return PasskConfig.model_validate(dict(data))
     except ValidationError as error:
-        raise UserError(explain(error, PasskConfig, (), origin)) from None
+        raise UserError(explain(error, PasskConfig, origin)) from None

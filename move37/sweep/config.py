@@ -16,11 +16,11 @@ from move37.config import (
     Count,
     Section,
     Seed,
-    explain,
     make_config,
     read_yaml,
     with_overrides,
 )
+from move37.config_errors import explain
 from move37.errors import UserError
 from move37.origin import Origin
 
@@ -251,7 +251,7 @@ def parse_sweep(data: Any, origin: Origin) -> Sweep:
     try:
         config = SweepConfig.model_validate(dict(data))
     except ValidationError as error:
-        raise UserError(explain(error, SweepConfig, (), origin)) from None
+        raise UserError(explain(error, SweepConfig, origin)) from None
     base = _base(config, origin)
     _check_base(config, base, origin)
     whole = frozenset(key for key, given in config.over.items() if _check(key, given, base, origin))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from envs.paths import folders
-from move37.cluster import start_ray
+from move37.cluster import start_ray, stop_ray
 from move37.errors import UserError
 from move37.sweep.config import PBT, Sweep
 from move37.sweep.record import Trial
@@ -62,22 +62,19 @@ def run_trials(sweep: Sweep, folder: Path, trials: Sequence[Trial], book: Book) 
     Trials go on from their run folders, and the scheduler knows what all lines of metrics told before. A Ray
     that was not there is started, and ended again.
     """
-    import ray
-
     os.environ.update(CALM)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
-    started = not ray.is_initialized()
     left = [trial for trial in trials if not trial.ended]
     count = at_once(sweep, len(left))
-    start_ray(sweep.config.cluster.address, count * sweep.cores, sweep.origin)
+    started = start_ray(sweep.config.cluster.address, count * sweep.cores, sweep.origin)
     shutil.rmtree(folder / STORE, ignore_errors=True)
     try:
-        check_cores(sweep, count, book)
+        check_cores(sweep, count, book, shared=started and sweep.config.cluster.address == "none")
         make_tuner(sweep, folder.resolve(), trials, left, book).fit()
     finally:
         shutil.rmtree(folder / STORE, ignore_errors=True)
         if started:
-            ray.shutdown()
+            stop_ray()
 
 
 def make_tuner(
@@ -122,20 +119,22 @@ def at_once(sweep: Sweep, trials: int) -> int:
     return min(sweep.config.parallel or here, trials)
 
 
-def check_cores(sweep: Sweep, count: int, book: Book) -> None:
-    """Tell where there are fewer cores than trials ask for (`UserError` where not even one has enough)."""
+def check_cores(sweep: Sweep, count: int, book: Book, *, shared: bool) -> None:
+    """Tell where there are fewer cores than trials ask for (`UserError` where not even one has enough).
+
+    `shared`: Ray was started here with a core for everybody, however many there are.
+    """
     import ray
 
-    here = sweep.config.cluster.address == "none"
-    cores = int((os.cpu_count() or 1) if here else ray.cluster_resources().get("CPU", 0))
+    cores = int((os.cpu_count() or 1) if shared else ray.cluster_resources().get("CPU", 0))
     asked = f"{count} trials at once, of {sweep.cores} core{'s' if sweep.cores > 1 else ''} each"
-    if here and count * sweep.cores > cores:
+    if shared and count * sweep.cores > cores:
         book.warn(f"{asked}: they share the {cores} cores that there are")
-    elif not here and sweep.cores > cores:
+    elif not shared and sweep.cores > cores:
         place = sweep.origin.place("cluster", "", "address")
-        raise UserError(f"{place}: a trial takes {sweep.cores} cores, and the cluster has {cores}")
+        raise UserError(f"{place}: a trial takes {sweep.cores} cores, and Ray has {cores}")
     elif count * sweep.cores > cores:
-        book.warn(f"{asked}: the cluster has {cores}, so that some wait for others")
+        book.warn(f"{asked}: Ray has {cores}, so that some wait for others")
 
 
 def room(sweep: Sweep, count: int) -> bool:

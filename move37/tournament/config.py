@@ -15,10 +15,10 @@ from move37.config import (
     Section,
     Seed,
     Threads,
-    explain,
     read_yaml,
     with_overrides,
 )
+from move37.config_errors import explain
 from move37.errors import UserError
 from move37.origin import Origin
 from move37.tournament.entrants import Entrant, as_entrant
@@ -185,4 +185,4 @@ def load_tournament(path: str | Path, overrides: Sequence[str] = ()) -> tuple[To
     try:
         return TournamentConfig.model_validate(dict(data)), origin
     except ValidationError as error:
-        raise UserError(explain(error, TournamentConfig, (), origin)) from None
+        raise UserError(explain(error, TournamentConfig, origin)) from None

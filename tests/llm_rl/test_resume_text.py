@@ -53,7 +53,7 @@ CASES = {
 """A config, and where its run is killed: in the fifth of six updates; as it samples in the fourth."""
 KILLED = """
 import functools, importlib, json, os, signal, sys
-import agents.imitation, llm_rl.grpo, llm_rl.solver, move37, move37.loop
+import agents.imitation, llm_rl.grpo, llm_rl.solver, move37, move37.training
 
 def dying(right, last, calls=0):
     def call(*args, **kwargs):

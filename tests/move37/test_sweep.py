@@ -22,7 +22,7 @@ from move37.config import load_config
 from move37.errors import RunError, UserError
 from move37.run import Run
 from move37.sweep import run as runs
-from move37.sweep import schedulers
+from move37.sweep import schedulers, tuning
 from move37.sweep import trial as trials
 from move37.sweep.config import SweepConfig, load_sweep, parse_sweep
 from move37.sweep.record import Trial, lineage, lines_of, read_trials
@@ -286,6 +286,32 @@ def test_a_metric_that_there_is_not_is_told_by_its_first_line(tmp_path, cluster)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("cores", "shared", "said"),
+    [
+        (8, True, ""),
+        (4, True, "they share the 4 cores"),
+        (8, False, ""),
+        (4, False, "Ray has 4, so that some wait for others"),
+        (1, False, "s.yaml: cluster.address: a trial takes 2 cores, and Ray has 1"),
+    ],
+)
+def test_too_few_cores_are_told_of(monkeypatch, cores, shared, said):
+    """Four trials at once with a worker each; in a Ray of our own they are `shared`."""
+    import ray
+
+    sweep = sweep_of(GRID.replace("parallel: 2", "parallel: 4") + "set: {sampler.workers: 1}\n")
+    monkeypatch.setattr(os, "cpu_count", lambda: cores if shared else 64)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 64.0 if shared else float(cores)})
+    told = []
+    try:
+        tuning.check_cores(sweep, 4, SimpleNamespace(warn=told.append), shared=shared)
+    except UserError as error:
+        told.append(str(error))
+    assert len(told) == bool(said)
+    assert said in "".join(told)
+
+
 def test_where_all_fail_that_is_the_end(tmp_path, cluster):
     path = write(tmp_path, RANDOM)
     change = ["over={agent.lr: [1e25]}", "trials=2"]
@@ -433,7 +459,7 @@ def test_who_takes_over_has_the_weights_of_the_other_and_goes_on(pair, tmp_path)
     assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
     assert lineage(tmp_path / "b") == [{"env_steps": 1024, "from": 7, "set": {"agent.lr": 0.5}}]
     assert sorted(p.name for p in (tmp_path / "b").iterdir() if "checkpoints" in p.name) == ["checkpoints"]
-    move37.loop.resume(tmp_path / "b", overrides=["budget.env_steps=1536", "agent.lr=0.5"])
+    move37.resume(tmp_path / "b", overrides=["budget.env_steps=1536", "agent.lr=0.5"])
     moved = weights(tmp_path / "b")
     assert not same(weights(tmp_path / "a"), moved)
     trials.take_over(tmp_path / "b", tmp_path / "copy", given, {"agent.lr": 0.5})  # told again
