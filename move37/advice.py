@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import dropwhile
+from itertools import dropwhile, pairwise
 from statistics import fmean, median
 
 Record = Mapping[str, float]
@@ -17,6 +17,8 @@ GROUPS = "zero_variance"
 """A metric of those who learn from groups, as GRPO does."""
 FEW = 10
 """The same for language models, whose updates are few and long."""
+MANY = 10
+"""Fragments dropped in so many lines that it is no accident."""
 NEAR_ALL = 0.9
 """A share that is as good as all."""
 NO_EPISODE_STEPS = 3_000
@@ -41,6 +43,7 @@ def advise(history: Sequence[Record], *, slots: int = 1, replay_ratio: float | N
         "grad_norm": _grad_norm(history),
         "replay_ratio": _replay_ratio(history, replay_ratio),
         "no_episode": _no_episode(history, slots),
+        "dropped": _dropped(history),
         "kept": _kept(history),
         "invalid": _invalid(history),
         "truncated": _truncated(history),
@@ -168,6 +171,18 @@ def _no_episode(history: Sequence[Record], slots: int) -> str:
         f"no episode finished yet after {steps:,.0f} steps in each of {slots} environments, so there is no "
         "return to show. Some games are that long; otherwise check that the environment ends, or give it "
         "a time limit."
+    )
+
+
+def _dropped(history: Sequence[Record]) -> str:
+    dropped = _lasting(history, "fleet/dropped", FEW)
+    lately = dropped[-1] - dropped[0] if dropped else 0
+    if lately < MANY or sum(b > a for a, b in pairwise(dropped)) < FEW // 2:
+        return ""
+    return (
+        f"fleet/dropped grows ({lately:,.0f} fragments lately): the weights that played them were more than "
+        "sampler.max_lag updates behind. Try a larger sampler.max_lag, or shorter fragments (agent.n_steps); "
+        "fleet/worker_<place>/steps_per_second tells which worker is slow."
     )
 
 

@@ -120,6 +120,17 @@ def test_a_density_s_entropy_may_be_below_zero():
     assert advise(history(entropy=-3.0)) == {}
 
 
+def test_work_that_is_always_too_old_is_told():
+    lines = [GOOD | {"fleet/dropped": float(3 * k)} for k in range(FEW)]
+    found = advise([GOOD, *lines])
+    assert list(found) == ["dropped"]
+    assert "27 fragments" in found["dropped"]
+    assert "sampler.max_lag" in found["dropped"]
+    assert advise([GOOD, *lines[:-1]]) == {}  # too few to tell
+    assert advise([GOOD, *[GOOD | {"fleet/dropped": 40.0}] * FEW]) == {}  # it was so once
+    assert advise([GOOD, *lines[:4], *[lines[4]] * (FEW - 4)]) == {}
+
+
 def test_no_episode_counts_steps_a_slot():
     long = {"episodes": 0, "env_steps": 4 * NO_EPISODE_STEPS}
     assert advise(history(**long), slots=8) == {}
