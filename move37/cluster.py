@@ -27,6 +27,8 @@ ANSWER_SECONDS = 120.0
 TRIES = 3
 """Of joining by `ray://`, whose server now and then fails to start a client's process."""
 CLIENT = "ray://"
+SETTINGS = b"\0\0\0\4\0\0\0\0\0"
+"""What either side of HTTP/2 begins with, empty here: a frame of length 0 and type 4 (RFC 9113, 6.5)."""
 
 
 def start_ray(address: str, workers: int, origin: Origin) -> bool:
@@ -110,10 +112,22 @@ def _address_of(address: str) -> str:
 
 
 def _knock(address: str) -> None:
-    """Raises `OSError` where nobody answers at `host:port`, for which Ray would wait for minutes."""
+    """Raises `OSError` where nobody answers at `host:port`, or not as Ray's servers do (HTTP/2, as gRPC is).
+
+    Ray itself would try for minutes.
+    """
     host, colon, port = address.removeprefix(CLIENT).rpartition(":")
-    if colon:
-        socket.create_connection((host, int(port)), timeout=10).close()
+    if not colon:
+        return
+    with socket.create_connection((host, int(port)), timeout=10) as line:
+        if os.environ.get("RAY_USE_TLS", "0") != "0":
+            return
+        line.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS)
+        with line.makefile("rb") as answer:
+            if answer.read(len(SETTINGS))[3:4] != SETTINGS[3:4]:
+                raise ConnectionError(
+                    "something else listens there; Ray's own port is 6379, or 10001 for ray://"
+                )
 
 
 def _why_not(address: str, where: str, error: Exception) -> str:

@@ -6,9 +6,11 @@ import re
 import shutil
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import types
 from contextlib import suppress
@@ -81,6 +83,24 @@ def test_where_nobody_listens_is_told(scheme):
         UserError, match=f"cluster.address: no Ray cluster at '{scheme}127.0.0.1:[0-9]+'; none starts"
     ):
         cluster.start_ray(f"{scheme}127.0.0.1:{free_port()}", 2, ORIGIN)
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+@pytest.mark.parametrize("answer", [b"HTTP/1.0 400 Bad Request\r\n\r\n", b""])
+def test_where_something_else_listens_is_told_at_once(scheme, answer):
+    """Such as the dashboard, or a program that hangs up."""
+
+    class Other(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(100)
+            self.request.sendall(answer)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.handle_request).start()
+        began, address = time.monotonic(), f"{scheme}127.0.0.1:{server.server_address[1]}"
+        with pytest.raises(UserError, match=f"no Ray cluster at '{address}'; none .*something else listens"):
+            cluster.start_ray(address, 2, ORIGIN)
+    assert time.monotonic() < began + 10
 
 
 def test_auto_says_which_cluster_it_looked_for(monkeypatch):
