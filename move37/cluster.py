@@ -95,8 +95,8 @@ def _join_as_client(address: str, quiet: Mapping[str, Any]) -> None:
             with redirect_stderr(StringIO()):  # it warns there before it raises the same
                 ray.init(address=address, **quiet)
             return
-        except ConnectionAbortedError as error:
-            if k == TRIES - 1 or "client server failed" not in str(error):
+        except ConnectionAbortedError:
+            if k == TRIES - 1:
                 raise
 
 
@@ -141,7 +141,8 @@ def _why_not(address: str, where: str, error: Exception) -> str:
     if where.startswith(CLIENT) and "timeout" in said:
         said = f"something listens at {at}, but no Ray Client server answered within 30 seconds"
         return f"{said}. If the cluster asks for a token: {_about_token()}"
-    return f"no Ray cluster at {at}; none starts one here ({in_one_line(error)})"
+    told = _last_line(error) if "Traceback" in str(error) else in_one_line(error)
+    return f"no Ray cluster at {at}; none starts one here ({told})"
 
 
 def _all_words(error: BaseException | None) -> str:

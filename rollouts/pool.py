@@ -188,7 +188,7 @@ def least_missed(joined: Sequence[int]) -> int:
 
 def digest(weights: Mapping[str, np.ndarray]) -> str:
     """Equal for equal weights."""
-    total = hashlib.blake2b()
+    total = hashlib.sha256()  # which processors have instructions for
     for name, array in weights.items():
         total.update(f"{name} {array.dtype} {array.shape}".encode())
         total.update(np.ascontiguousarray(array).data)

@@ -103,6 +103,28 @@ def test_where_something_else_listens_is_told_at_once(scheme, answer):
     assert time.monotonic() < began + 10
 
 
+@pytest.mark.parametrize("failures", [2, 3])
+def test_a_client_whose_process_does_not_start_there_is_begun_again(monkeypatch, failures):
+    """It happens in Ray's proxy now and then, which raises anything."""
+    import ray
+
+    said, tried = "from server:\nTraceback (most recent call last):\n  ...\npsutil.ZombieProcess: PID 7\n", []
+
+    def init(**options):
+        tried.append(options)
+        if len(tried) <= failures:
+            raise ConnectionAbortedError(said)
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(cluster, "_knock", lambda address: None)
+    if failures < cluster.TRIES:
+        cluster._join("ray://a:1", "x", {})
+    else:
+        with pytest.raises(UserError, match=r"no Ray cluster at .* \(psutil.ZombieProcess: PID 7\)$"):
+            cluster._join("ray://a:1", "x", {})
+    assert len(tried) == 3
+
+
 def test_auto_says_which_cluster_it_looked_for(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_port()}")
     with pytest.raises(
