@@ -1,7 +1,8 @@
 """What Ray workers cost and save: PPO's policy on arcade Breakout, two workers.
 
 * sampling: `Fleet`, with new weights each time and the rollouts joined, against two processes that have a
-  `Sampler` each and tell nobody what they played. They take turns, and the best turn of each counts.
+  `Sampler` each and tell nobody what they played; and `AsyncFleet`, whose workers do not wait for each other.
+  They take turns, and the best turn of each counts.
 * what crosses between driver and workers in an update: in bytes, and how long it takes by actors that take
   weights and give such rollouts, which are then joined, and do nothing else.
 * learning: two learners, a core each, that share every gradient step, against one with a core.
@@ -15,7 +16,7 @@ import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ GAME: dict[str, Any] = {"id": "arcade/Breakout-v1"}
 N, STEPS, WORKERS = 256, 128, 2
 COLLECTS, WARM, TURNS = 4, 6, 12
 """Collects a turn; turns until the object store has its pages in every process, and those that count."""
+LONG, REST = 1.5, 0.7
+"""Seconds of a turn of who plays on, and until that has done what is ahead of it."""
 NETWORK = {"kind": "grid", "channels": 16, "hidden": 128}
 NAP, SLOWER, UPDATES = 0.005, 5, 40
 REACH, REACH_UNEVEN = 0.9, 1.6
@@ -108,35 +111,48 @@ def on_ray(fleet: Fleet, agent: Agent) -> Turn:
     weights = agent.weights()
 
     def turn() -> int:
+        steps = 0
         for _ in range(COLLECTS):
             agent.load_weights({name: array * np.float32(0.999) for name, array in weights.items()})
-            fleet.collect(agent, steps=STEPS)
+            steps += fleet.collect(agent, steps=STEPS).decisions
             fleet.sync(agent)
-        return COLLECTS * STEPS * N
+        return steps
 
     return turn
 
 
 def sampling() -> Iterator[Row]:
-    """A fleet against processes without Ray."""
-    fleet, agent = Fleet(GAME, n=N, workers=WORKERS), learner().actor
+    """Fleets against processes without Ray."""
+    agent = learner().actor
+    in_step, playing_on = (kind(GAME, n=N, workers=WORKERS) for kind in (Fleet, AsyncFleet))
+    what = f"sampling Breakout, {WORKERS} workers × {N // WORKERS}"
     with bare() as peer:
-        turns = {"ours": on_ray(fleet, agent), "bare": peer}
-        best = dict.fromkeys(turns, 0.0)
-        for turn in [*turns.values()] * WARM:
-            turn()
-        for _ in range(TURNS):
-            for who, turn in turns.items():
-                best[who] = max(best[who], speed(turn))
-    yield Row(
-        f"sampling Breakout, {WORKERS} workers × {N // WORKERS}",
-        "as many bare samplers",
-        best["ours"],
-        best["bare"],
-        REACH,
-    )
-    yield from moved(fleet, agent)
-    fleet.close()
+        best = taking_turns({"ours": on_ray(in_step, agent), "bare": peer})
+        yield Row(what, "as many bare samplers", best["ours"], best["bare"], REACH)
+        best = taking_turns({"ours": on_ray(playing_on, agent), "bare": peer}, from_within)
+        yield Row(f"{what}, async", "as many bare samplers", best["ours"], best["bare"], REACH)
+    playing_on.close()
+    yield from moved(in_step, agent)
+    in_step.close()
+
+
+def taking_turns(turns: Mapping[str, Turn], measured: Callable[[Turn], float] = speed) -> dict[str, float]:
+    """Env steps a second of each, in its best turn."""
+    best = dict.fromkeys(turns, 0.0)
+    for turn in [*turns.values()] * WARM:
+        turn()
+    for _ in range(TURNS):
+        for who, turn in turns.items():
+            best[who] = max(best[who], measured(turn))
+    return best
+
+
+def from_within(turn: Turn) -> float:
+    """Env steps a second of who plays on: not of what was done before anybody asked, nor of what is ahead."""
+    turn()
+    found = speed(turn, LONG)
+    time.sleep(REST)
+    return found
 
 
 class Mail:
@@ -247,7 +263,7 @@ def rows() -> Iterator[Row]:
 
     set_threads(1)
     quiet: Any = {"log_to_driver": False, "logging_level": logging.ERROR}
-    ray.init(address="local", num_cpus=WORKERS, include_dashboard=False, **quiet)
+    ray.init(address="local", num_cpus=2 * WORKERS, include_dashboard=False, **quiet)
     try:
         yield from sampling()
         yield from learning()
