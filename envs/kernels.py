@@ -6,24 +6,28 @@ named by a hash of every file that holds kernels: any edit moves all of them to 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numba
 from llvmlite import ir
 from numba.core import config
+from numba.core.compiler_lock import global_compiler_lock
 from numba.experimental.function_type import _get_wrapper_address
 from numba.extending import intrinsic
 
 ROOT = Path(__file__).resolve().parent.parent
 KERNEL_PACKAGES = ("agents", "envs", "llm_rl", "search")
 STALE_SECONDS = 30 * 24 * 3600
+COMPILING_SECONDS = 60.0
+"""For which a process waits for another one that compiles the same kernel."""
 
 
 def source_hash(root: Path = ROOT) -> str:
@@ -66,9 +70,41 @@ def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     settings: Any = config
     before, settings.CACHE_DIR = settings.CACHE_DIR, str(_FOLDER)  # only while decorating: others keep theirs
     try:
-        return numba.njit(cache=True, nogil=True, **options)(function)
+        return _compiled_once(numba.njit(cache=True, nogil=True, **options)(function))
     finally:
         settings.CACHE_DIR = before
+
+
+def _compiled_once(kernel: Any) -> Any:
+    """Have one of several processes compile a kernel, while the others wait and then find it in the cache."""
+    compile, lock = kernel.compile, _FOLDER / "locks" / f"{kernel.__module__}.{kernel.__qualname__}"
+
+    def compiled(signature: Any) -> Any:
+        with global_compiler_lock, _held(lock):  # in this order, for several threads may want the same kernel
+            return compile(signature)
+
+    kernel.compile = compiled
+    return kernel
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """A lock among processes, gone with whoever has it; without it where there can be none, or too late."""
+    with ExitStack() as stack:
+        with suppress(OSError):  # a folder that is read-only, a file system without locks
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file, limit = stack.enter_context(path.open("a")), time.monotonic() + COMPILING_SECONDS
+            while not _locked(file) and time.monotonic() < limit:
+                time.sleep(0.02)
+        yield
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def address(function: Callable[..., Any], signature: Any) -> int:

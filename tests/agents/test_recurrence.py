@@ -167,7 +167,7 @@ def test_an_actor_built_from_its_spec_remembers_too():
     np.testing.assert_array_equal(a.fields["log_prob"], b.fields["log_prob"])
 
 
-@pytest.mark.parametrize("kind", [PPO, IMPALA])
+@pytest.mark.parametrize("kind", [PPO, pytest.param(IMPALA, marks=pytest.mark.slow)])
 def test_a_sign_that_was_shown_is_remembered(kind):
     options = {
         PPO: {"n_steps": 16, "minibatch_size": 256, "lr": 5e-3},

@@ -353,6 +353,7 @@ def test_what_the_actor_plays_is_what_rllib_learned(cluster):
     learner.close()
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_plays_other_games(cluster):
     def first_obs(steps):
         from agents.rllib.callbacks import GoesOn

@@ -38,16 +38,61 @@ def run(folder: Path) -> tuple[int, int]:
     return int(result), int(hits)
 
 
+def project(folder: Path, adds: int) -> None:
+    """Two kernels, one of which calls the other, in files of their own."""
+    (folder / "envs").mkdir()
+    shutil.copy(kernels.__file__, folder / "envs" / "kernels.py")
+    (folder / "envs" / "__init__.py").touch()
+    (folder / "envs" / "callee.py").write_text(CALLEE.format(adds))
+    (folder / "envs" / "caller.py").write_text(CALLER)
+
+
 def test_a_cached_caller_sees_that_a_kernel_it_calls_has_changed(tmp_path):
-    (tmp_path / "envs").mkdir()
-    shutil.copy(kernels.__file__, tmp_path / "envs" / "kernels.py")
-    (tmp_path / "envs" / "__init__.py").touch()
-    (tmp_path / "envs" / "callee.py").write_text(CALLEE.format(1))
-    (tmp_path / "envs" / "caller.py").write_text(CALLER)
+    project(tmp_path, 1)
     assert run(tmp_path) == (20, 0)
     assert run(tmp_path) == (20, 1)
     (tmp_path / "envs" / "callee.py").write_text(CALLEE.format(5))
     assert run(tmp_path) == (60, 0)
+
+
+def test_one_of_several_processes_compiles_and_the_others_find_it(tmp_path):
+    project(tmp_path, 1)
+    environment = {**os.environ, "MOVE37_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path)}
+    first, _, last = RUN.partition("; ")
+    command = [sys.executable, "-c", f"{first}; import sys; print(flush=True); sys.stdin.read(); {last}"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes) for _ in range(3)]
+    for process in processes:
+        process.stdout.readline()  # it has imported all, and waits
+    for process in processes:
+        process.stdin.close()
+    told = [process.stdout.read().split() for process in processes]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    assert sorted(told) == [["20", "0"], ["20", "1"], ["20", "1"]]
+
+
+def test_a_kernel_that_somebody_else_compiles_for_too_long_is_compiled_here_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(kernels, "_FOLDER", tmp_path)
+    monkeypatch.setattr(kernels, "COMPILING_SECONDS", 0.1)
+
+    def three() -> int:
+        return 3
+
+    made = kernels.kernel(three)
+    lock = tmp_path / "locks" / f"{three.__module__}.{three.__qualname__}"
+    with kernels._held(lock):
+        assert made() == 3
+    assert lock.exists()
+
+
+def test_where_there_can_be_no_lock_kernels_are_compiled_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(kernels, "_FOLDER", tmp_path)
+    (tmp_path / "locks").touch()  # no folder
+
+    def four() -> int:
+        return 4
+
+    assert kernels.kernel(four)() == 4
 
 
 def test_it_is_told_that_nothing_was_compiled_yet(tmp_path, monkeypatch, capsys):

@@ -147,7 +147,10 @@ def test_dqn_resumes_exactly(tmp_path, kind):
     )  # after 460 of 640 env steps, the replay full
 
 
-@pytest.mark.parametrize("search", [{"reuse": True}, {"rule": "gumbel", "leaves": 2, "cache": 0}])
+@pytest.mark.parametrize(
+    "search",
+    [{"reuse": True}, pytest.param({"rule": "gumbel", "leaves": 2, "cache": 0}, marks=pytest.mark.slow)],
+)
 def test_alphazero_resumes_exactly(tmp_path, search):
     agent = ALPHAZERO["agent"] | {"search": ALPHAZERO["agent"]["search"] | search}
     check(

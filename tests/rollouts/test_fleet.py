@@ -164,6 +164,7 @@ SEARCHES = {
 }
 
 
+@pytest.mark.slow
 def test_ray_equals_in_process_with_a_search_on_a_board(cluster):
     import envs
     from search.alphazero import AlphaZero

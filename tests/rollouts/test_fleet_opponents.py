@@ -111,7 +111,9 @@ def test_in_step_only_games_whose_opponent_was_replaced_are_nobodys(change):
     assert (-1 in {place for place, _ in found}) == (change == 2)
 
 
-@pytest.mark.parametrize("when", ["before", "while workers are waited for"])
+@pytest.mark.parametrize(
+    "when", [pytest.param("before", marks=pytest.mark.slow), "while workers are waited for"]
+)
 def test_a_board_that_is_lost_is_put_up_again(cluster, monkeypatch, when):
     playing = AsyncFleet({"id": "tests.rollouts.test_fleet_opponents:Numbers"}, n=8, workers=2, seed=5)
     learner = says(0)

@@ -35,7 +35,11 @@ def table(header):
     ]
 
 
-@pytest.mark.parametrize("name", NAMES)
+LONG = ("Functions", "Repair", "SmallFiles")
+"""Whose problems are programs, of which a card takes thousands."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in NAMES])
 def test_a_card_is_what_the_family_makes(name):
     assert card.card(name) in CARDS, "python -m envs.text.card docs/families.md"
 

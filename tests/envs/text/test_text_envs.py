@@ -79,9 +79,11 @@ JUDGES: dict[str, tuple[Judge, Judge | None]] = {
 """Of answers and of steps, for the families in which several are right."""
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in ("Functions", "Repair"))) for n in NAMES]
+)
 def test_every_family_holds_to_the_contract(name):
-    """On a problem or two of each level; each family's own tests take more."""
+    """On a problem or two of each level; each family's own tests take more (of what is slow here, fewer)."""
     right, right_steps = JUDGES.get(name, (None, None))
     check_task(load(name), problems=12, seed=1, right=right, right_steps=right_steps)
 
