@@ -127,23 +127,23 @@ def sampling() -> Iterator[Row]:
     in_step, playing_on = (kind(GAME, n=N, workers=WORKERS) for kind in (Fleet, AsyncFleet))
     what = f"sampling Breakout, {WORKERS} workers × {N // WORKERS}"
     with bare() as peer:
-        best = taking_turns({"ours": on_ray(in_step, agent), "bare": peer})
-        yield Row(what, "as many bare samplers", best["ours"], best["bare"], REACH)
-        best = taking_turns({"ours": on_ray(playing_on, agent), "bare": peer}, from_within)
-        yield Row(f"{what}, async", "as many bare samplers", best["ours"], best["bare"], REACH)
+        turns = {"in step": on_ray(in_step, agent), "async": on_ray(playing_on, agent), "bare": peer}
+        best = taking_turns(turns)
+    yield Row(what, "as many bare samplers", best["in step"], best["bare"], REACH)
+    yield Row(f"{what}, async", "as many bare samplers", best["async"], best["bare"], REACH)
     playing_on.close()
     yield from moved(in_step, agent)
     in_step.close()
 
 
-def taking_turns(turns: Mapping[str, Turn], measured: Callable[[Turn], float] = speed) -> dict[str, float]:
+def taking_turns(turns: Mapping[str, Turn]) -> dict[str, float]:
     """Env steps a second of each, in its best turn."""
     best = dict.fromkeys(turns, 0.0)
     for turn in [*turns.values()] * WARM:
         turn()
     for _ in range(TURNS):
         for who, turn in turns.items():
-            best[who] = max(best[who], measured(turn))
+            best[who] = max(best[who], from_within(turn))
     return best
 
 

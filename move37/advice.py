@@ -16,7 +16,7 @@ WINDOW = 30
 GROUPS = "zero_variance"
 """A metric of those who learn from groups, as GRPO does."""
 FEW = 10
-"""The same for language models, whose updates are few and long."""
+"""The same for language models, whose updates are few and long, and for what is dropped."""
 MANY = 10
 """Fragments dropped in so many lines that it is no accident."""
 NEAR_ALL = 0.9
@@ -181,8 +181,8 @@ def _dropped(history: Sequence[Record]) -> str:
         return ""
     return (
         f"fleet/dropped grows ({lately:,.0f} fragments lately): the weights that played them were more than "
-        "sampler.max_lag updates behind. Try a larger sampler.max_lag, or shorter fragments (agent.n_steps); "
-        "fleet/worker_<place>/steps_per_second tells which worker is slow."
+        "sampler.max_lag updates behind. Try a larger sampler.max_lag; fleet/worker_<place>/steps_per_second "
+        "tells which worker is slow."
     )
 
 

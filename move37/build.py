@@ -306,7 +306,8 @@ def _check_room(config: Config, device: str, origin: Origin) -> None:
     )
     if named:
         gpus = workers * wanted.gpus + others * (device == "cuda")
-        place = origin.place("sampler", "", "gpus" if wanted.gpus else "workers")
+        key = ("sampler", "gpus" if wanted.gpus else "workers") if wanted.workers else ("learners",)
+        place = f"{origin.of(key)}: {'.'.join(key)}"
         room = {"CPU": workers + others, "GPU": gpus}
         check_room(config.cluster.address, room, " and ".join(named), place)
 

@@ -6,10 +6,12 @@ import hashlib
 import math
 import os
 import platform
+import signal
 import socket
+import threading
 import time
-from collections.abc import Mapping
-from contextlib import redirect_stderr
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, suppress
 from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
 from pathlib import Path
@@ -50,16 +52,42 @@ def start_ray(address: str, workers: int, origin: Origin) -> bool:
     quiet: Any = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == "none":
         cores = max(workers, os.cpu_count() or 1)
-        ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
+        with _our_sigterm():
+            ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
         return True
     place = origin.place("cluster", "", "address")
-    _join(address, place, quiet)
+    with _our_sigterm(), _silent():
+        _join(address, place, quiet)
     try:
         check_machines(place)
     except UserError:
         ray.shutdown()
         raise
     return True
+
+
+@contextmanager
+def _our_sigterm() -> Iterator[None]:
+    """What is to happen at SIGTERM stays as it was where that was said: Ray has ideas of its own."""
+    ours = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if callable(ours) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, ours)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Nothing on stderr, on which Ray's libraries tell at length of what is raised then."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def stop_ray() -> None:
@@ -123,11 +151,11 @@ def _knock(address: str) -> None:
         if os.environ.get("RAY_USE_TLS", "0") != "0":
             return
         line.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS)
-        with line.makefile("rb") as answer:
-            if answer.read(len(SETTINGS))[3:4] != SETTINGS[3:4]:
-                raise ConnectionError(
-                    "something else listens there; Ray's own port is 6379, or 10001 for ray://"
-                )
+        said = b""
+        with line.makefile("rb") as answer, suppress(TimeoutError):
+            said = answer.read(len(SETTINGS))
+    if said[3:4] != SETTINGS[3:4]:
+        raise ConnectionError("something else listens there; Ray's own port is 6379, or 10001 for ray://")
 
 
 def _why_not(address: str, where: str, error: Exception) -> str:
@@ -140,9 +168,10 @@ def _why_not(address: str, where: str, error: Exception) -> str:
         return f"the Ray cluster at {at} has other versions: {' '.join(str(error).split())}"
     if where.startswith(CLIENT) and "timeout" in said:
         said = f"something listens at {at}, but no Ray Client server answered within 30 seconds"
+        said += " (its port is 10001, unless said otherwise; 6379 goes without ray://)"
         return f"{said}. If the cluster asks for a token: {_about_token()}"
     told = _last_line(error) if "Traceback" in str(error) else in_one_line(error)
-    return f"no Ray cluster at {at}; none starts one here ({told})"
+    return f"no Ray cluster at {at}; cluster.address=none starts one here ({told})"
 
 
 def _all_words(error: BaseException | None) -> str:
@@ -190,7 +219,7 @@ def check_room(address: str, asked: Mapping[str, float], who: str, place: str) -
             said = (
                 f"{who} need {asked[name]:g} {unit}, and Ray has {sum(machines.values()):g} in all ({each})"
             )
-            raise UserError(f"{place}: {said}; use fewer workers, or more machines")
+            raise UserError(f"{place}: {said}; use fewer, or more machines")
 
 
 def _resources() -> list[tuple[str, Mapping[str, float]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -28,7 +29,7 @@ def explain(
         path = at + tuple(str(part) for part in _plain_path(problem["loc"]))
         key = ".".join(path)
         if problem["type"] == "extra_forbidden":
-            message = f"unknown key{_nearest(path, model, at, whole or model)}"
+            message = f"unknown key{_nearest(path, problem['input'], model, at, whole or model)}"
         elif problem["type"] == "missing":
             message = "is missing"
         elif problem["type"] in LENGTHS:
@@ -58,19 +59,26 @@ def _plain_path(loc: tuple[Any, ...]) -> list[Any]:
 
 
 def _nearest(
-    path: tuple[str, ...], model: type[BaseModel], at: tuple[str, ...], whole: type[BaseModel]
+    path: tuple[str, ...], given: Any, model: type[BaseModel], at: tuple[str, ...], whole: type[BaseModel]
 ) -> str:
-    """The right key that is nearest to an unknown one: in its own section, else anywhere."""
+    """The right key that is nearest to an unknown one: in its own section, else anywhere.
+
+    Of an unknown section, what is `given` in it may be known elsewhere.
+    """
     from envs.nearest import nearest
 
     here = model
     for name in path[len(at) : -1]:
-        here = _section(here.model_fields[name].annotation) or here
+        field = here.model_fields.get(name)  # there is none of a name that a mapping gives
+        here = (field and _section(field.annotation)) or here
+    elsewhere = {name.rsplit(".")[-1]: name for name in _all_keys(whole)}
+    moved = [elsewhere[key] for key in given if key in elsewhere] if isinstance(given, Mapping) else []
+    if moved:
+        return f"; did you mean '{moved[0]}'?"
     siblings = [field.alias or name for name, field in here.model_fields.items()]
     near = nearest(path[-1], siblings)
     if near:
         return f"; did you mean '{'.'.join((*path[:-1], near[0]))}'?"
-    elsewhere = {name.rsplit(".")[-1]: name for name in _all_keys(whole)}
     near = nearest(path[-1], elsewhere, cutoff=0.8)
     if near:
         return f"; did you mean '{elsewhere[near[0]]}'?"
@@ -88,8 +96,7 @@ def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:
-    """The section that an annotation names, be it or be it not optional."""
-    for kind in (annotation, *typing.get_args(annotation)):
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            return kind
-    return None
+    """The section that an annotation names, perhaps as an option, or by name in a mapping."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_section, typing.get_args(annotation))), None)

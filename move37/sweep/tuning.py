@@ -65,12 +65,15 @@ def run_trials(sweep: Sweep, folder: Path, trials: Sequence[Trial], book: Book) 
     os.environ.update(CALM)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     left = [trial for trial in trials if not trial.ended]
-    count = at_once(sweep, len(left))
-    started = start_ray(sweep.config.cluster.address, count * sweep.cores, sweep.origin)
+    here, address = os.cpu_count() or 1, sweep.config.cluster.address
+    started = start_ray(address, at_once(sweep, len(left), here) * sweep.cores, sweep.origin)
     shutil.rmtree(folder / STORE, ignore_errors=True)
     try:
-        check_cores(sweep, count, book, shared=started and sweep.config.cluster.address == "none")
-        make_tuner(sweep, folder.resolve(), trials, left, book).fit()
+        shared = started and address == "none"
+        cores = here if shared else rays_cores()
+        count = at_once(sweep, len(left), cores)
+        check_cores(sweep, count, cores, book, shared=shared)
+        make_tuner(sweep, folder.resolve(), trials, left, count, book).fit()
     finally:
         shutil.rmtree(folder / STORE, ignore_errors=True)
         if started:
@@ -78,12 +81,12 @@ def run_trials(sweep: Sweep, folder: Path, trials: Sequence[Trial], book: Book) 
 
 
 def make_tuner(
-    sweep: Sweep, folder: Path, trials: Sequence[Trial], left: Sequence[Trial], book: Book
+    sweep: Sweep, folder: Path, trials: Sequence[Trial], left: Sequence[Trial], count: int, book: Book
 ) -> Tuner:
-    """The tuner of the trials that are left."""
+    """The tuner of the trials that are left, so many at once."""
     from ray import tune
 
-    kind, count = sweep.config.search.kind, at_once(sweep, len(left))
+    kind = sweep.config.search.kind
     task = Task(sweep, folder, tuple(folders()))
     trainable = tune.with_resources(
         tune.with_parameters(joined(TrialRun, tune.Trainable), task=task), resources(sweep, count)
@@ -111,22 +114,25 @@ def make_tuner(
     )
 
 
-def at_once(sweep: Sweep, trials: int) -> int:
-    """How many trials run side by side: a whole population does."""
+def at_once(sweep: Sweep, trials: int, cores: int) -> int:
+    """How many trials run side by side on so many `cores`: a whole population does."""
     if sweep.config.search.kind == PBT:
         return trials
-    here = max((os.cpu_count() or 1) // sweep.cores, 1)
-    return min(sweep.config.parallel or here, trials)
+    return min(sweep.config.parallel or max(cores // sweep.cores, 1), trials)
 
 
-def check_cores(sweep: Sweep, count: int, book: Book, *, shared: bool) -> None:
-    """Tell where there are fewer cores than trials ask for (`UserError` where not even one has enough).
+def rays_cores() -> int:
+    """Those that Ray has in all."""
+    import ray
+
+    return int(ray.cluster_resources().get("CPU", 0))
+
+
+def check_cores(sweep: Sweep, count: int, cores: int, book: Book, *, shared: bool) -> None:
+    """Tell where there are fewer `cores` than trials ask for (`UserError` where not even one has enough).
 
     `shared`: Ray was started here with a core for everybody, however many there are.
     """
-    import ray
-
-    cores = int((os.cpu_count() or 1) if shared else ray.cluster_resources().get("CPU", 0))
     asked = f"{count} trials at once, of {sweep.cores} core{'s' if sweep.cores > 1 else ''} each"
     if shared and count * sweep.cores > cores:
         book.warn(f"{asked}: they share the {cores} cores that there are")
@@ -139,9 +145,7 @@ def check_cores(sweep: Sweep, count: int, book: Book, *, shared: bool) -> None:
 
 def room(sweep: Sweep, count: int) -> bool:
     """Whether Ray has cores for so many trials at once."""
-    import ray
-
-    return bool(ray.cluster_resources().get("CPU", 0) >= count * sweep.cores)
+    return rays_cores() >= count * sweep.cores
 
 
 def resources(sweep: Sweep, count: int) -> PlacementGroupFactory:

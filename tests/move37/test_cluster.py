@@ -29,6 +29,7 @@ from move37.config import make_config
 from move37.crew import Crew
 from move37.dashboard import panel
 from move37.errors import UserError
+from move37.guard import interruptible
 from move37.origin import Origin
 from move37.progress import Progress
 from rollouts.fleet import Fleet
@@ -80,7 +81,8 @@ def test_other_addresses_are_told(address):
 @pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_where_nobody_listens_is_told(scheme):
     with pytest.raises(
-        UserError, match=f"cluster.address: no Ray cluster at '{scheme}127.0.0.1:[0-9]+'; none starts"
+        UserError,
+        match=f"cluster.address: no Ray cluster at '{scheme}127.0.0.1:[0-9]+'; cluster.address=none starts",
     ):
         cluster.start_ray(f"{scheme}127.0.0.1:{free_port()}", 2, ORIGIN)
 
@@ -98,7 +100,7 @@ def test_where_something_else_listens_is_told_at_once(scheme, answer):
     with socketserver.TCPServer(("127.0.0.1", 0), Other) as server:
         threading.Thread(target=server.handle_request).start()
         began, address = time.monotonic(), f"{scheme}127.0.0.1:{server.server_address[1]}"
-        with pytest.raises(UserError, match=f"no Ray cluster at '{address}'; none .*something else listens"):
+        with pytest.raises(UserError, match=f"no Ray cluster at '{address}'; .*something else listens"):
             cluster.start_ray(address, 2, ORIGIN)
     assert time.monotonic() < began + 10
 
@@ -123,6 +125,20 @@ def test_a_client_whose_process_does_not_start_there_is_begun_again(monkeypatch,
         with pytest.raises(UserError, match=r"no Ray cluster at .* \(psutil.ZombieProcess: PID 7\)$"):
             cluster._join("ray://a:1", "x", {})
     assert len(tried) == 3
+
+
+def test_sigterm_is_ours_where_ray_starts_after_us(monkeypatch):
+    import ray
+
+    def init(**options):
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as Ray does
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with interruptible() as stopped:
+        cluster.start_ray("none", 2, ORIGIN)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stopped()
 
 
 def test_auto_says_which_cluster_it_looked_for(monkeypatch):

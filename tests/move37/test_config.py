@@ -4,6 +4,7 @@ from typing import Annotated
 import pytest
 from pydantic import Field
 
+from move37.cli import main
 from move37.config import Config, load_config, make_config, parse_config
 from move37.errors import UserError
 from move37.origin import Origin
@@ -265,3 +266,34 @@ def test_a_seed_of_the_environment_is_the_run_s():
     said = r"^override 'env\.seed=3': env: has no seed of its own: it is a key at the top, as in seed=3$"
     with pytest.raises(UserError, match=said):
         make_config(toy_config(), ["env.seed=3"])
+
+
+@pytest.mark.parametrize(
+    ("command", "override", "said"),
+    [
+        (
+            "sweep configs/sweeps/ppo_cartpole_asha.yaml",
+            "over.agent.lr={log: [1e-4, 1e-2], stepp: 3}",
+            "over",
+        ),
+        (
+            "tournament configs/tournament/quick.yaml",
+            "entrants.a={player: random, simulatons: 3}",
+            "entrants.a",
+        ),
+        (
+            "passk configs/passk/quick.yaml",
+            "policies.x={player: random, explor: true}",
+            "policies.x.explore'?",
+        ),
+        ("passk configs/passk/quick.yaml", "problems.x={count: 3, positons: a}", "problems.x.positions'?"),
+        ("tournament configs/tournament/quick.yaml", "sampler.workers=2", "did you mean 'workers'?"),
+        ("passk configs/passk/quick.yaml", "sampler.workers=3", "did you mean 'workers'?"),
+    ],
+)
+def test_the_keys_of_other_configs_are_their_own(tmp_path, capsys, command, override, said):
+    """What is wrong within a mapping by name is told too."""
+    assert main([*command.split(), override, "--out", str(tmp_path / "run")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "unknown key" in line
+    assert said in line

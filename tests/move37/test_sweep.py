@@ -285,7 +285,6 @@ def test_a_metric_that_there_is_not_is_told_by_its_first_line(tmp_path, cluster)
     runs.check_same(tmp_path / "run", load_sweep(path))  # it can be put right where it was
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cores", "shared", "said"),
     [
@@ -296,27 +295,41 @@ def test_a_metric_that_there_is_not_is_told_by_its_first_line(tmp_path, cluster)
         (1, False, "s.yaml: cluster.address: a trial takes 2 cores, and Ray has 1"),
     ],
 )
-def test_too_few_cores_are_told_of(monkeypatch, cores, shared, said):
+def test_too_few_cores_are_told_of(cores, shared, said):
     """Four trials at once with a worker each; in a Ray of our own they are `shared`."""
-    import ray
-
     sweep = sweep_of(GRID.replace("parallel: 2", "parallel: 4") + "set: {sampler.workers: 1}\n")
-    monkeypatch.setattr(os, "cpu_count", lambda: cores if shared else 64)
-    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 64.0 if shared else float(cores)})
     told = []
     try:
-        tuning.check_cores(sweep, 4, SimpleNamespace(warn=told.append), shared=shared)
+        tuning.check_cores(sweep, 4, cores, SimpleNamespace(warn=told.append), shared=shared)
     except UserError as error:
         told.append(str(error))
     assert len(told) == bool(said)
     assert said in "".join(told)
 
 
+@pytest.mark.slow
 def test_where_all_fail_that_is_the_end(tmp_path, cluster):
     path = write(tmp_path, RANDOM)
     change = ["over={agent.lr: [1e25]}", "trials=2"]
     with pytest.raises(RunError, match="every trial failed; trial 0: the gradient is not finite"):
         run_sweep(path, change, out=tmp_path / "run")
+
+
+def test_as_many_trials_run_at_once_as_the_cluster_has_cores_for(tmp_path, cluster, monkeypatch):
+    """Not as the machine has that began them."""
+
+    class Begun(Exception):
+        pass
+
+    def make(*arguments):
+        raise Begun(arguments[4])
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(tuning, "make_tuner", make)
+    sweep = sweep_of(RANDOM.replace("parallel: 1\n", "").replace("trials: 3", "trials: 6"))
+    six = [Trial(number, {}) for number in range(6)]
+    with pytest.raises(Begun, match=r"^4$"):
+        tuning.run_trials(sweep, tmp_path, six, SimpleNamespace(warn=pytest.fail))
 
 
 # -- stopped, lost, killed ---------------------------------------------------------------------------------

@@ -269,8 +269,11 @@ def test_a_cluster_that_is_not_there_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr("move37.cluster._address_of", lambda address: address.replace("auto", ""))
     for address in ("auto", "localhost:1"):  # at a port where nobody listens, it is not even asked
         config = toy_config(sampler={"workers": 2}, cluster={"address": address})
-        said = rf"^config: cluster\.address: no Ray cluster at '{address}'; none starts one here \(Connection"
-        with pytest.raises(UserError, match=said):
+        begin, cure = (
+            rf"^config: cluster\.address: no Ray cluster at '{address}'",
+            "cluster.address=none starts",
+        )
+        with pytest.raises(UserError, match=rf"{begin}; {cure} one here \(Connection"):
             move37.train(config, out=tmp_path / "run")
 
 
