@@ -130,7 +130,7 @@ def sampling() -> Iterator[Row]:
         turns = {"in step": on_ray(in_step, agent), "async": on_ray(playing_on, agent), "bare": peer}
         best = taking_turns(turns)
     yield Row(what, "as many bare samplers", best["in step"], best["bare"], REACH)
-    yield Row(f"{what}, async", "as many bare samplers", best["async"], best["bare"], REACH)
+    yield Row(f"{what}, async", "as many bare samplers", best["async"], best["bare"])
     playing_on.close()
     yield from moved(in_step, agent)
     in_step.close()

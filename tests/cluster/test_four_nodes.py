@@ -167,10 +167,11 @@ STUDY = {
         "coin": {"player": "tests.tryers:Coin", "options": {"right": 0.3}},
         "solver": {"player": "tests.tryers:Coin", "options": {"right": 1.0}},
     },
-    "samples": 32,
     "threads": 1,
 }
 TASKS = {"Addition": {"level": 3}, "Functions": {}}  # the second's answers are programs, run in processes
+SAMPLES = {"Addition": 512, "Functions": 32}
+"""So many that they take longer than Ray needs to find that a machine is gone."""
 
 
 @pytest.mark.slow
@@ -179,7 +180,7 @@ def test_a_study_outlives_a_machine(machines, tmp_path, capsys, monkeypatch, tas
     monkeypatch.setattr(sampling, "TRIES", 8)
     monkeypatch.setattr(sampling, "EPISODES", 8)
     monkeypatch.setattr(passk_run, "draw", lambda folder, told: [])
-    study = STUDY | {"env": {"id": f"text/{task}-v0"} | TASKS[task]}
+    study = STUDY | {"env": {"id": f"text/{task}-v0"} | TASKS[task], "samples": SAMPLES[task]}
     study["problems"] = {"new": {"count": 5, "env": {"split": "test"}}}
     path = tmp_path / "study.yaml"
     path.write_text(json.dumps(study))
