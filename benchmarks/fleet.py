@@ -42,7 +42,7 @@ N, STEPS, WORKERS = 256, 128, 2
 COLLECTS, WARM, TURNS = 4, 6, 12
 """Collects a turn; turns until the object store has its pages in every process, and those that count."""
 LONG, REST = 1.5, 0.7
-"""Seconds of a turn of who plays on, and until that has done what is ahead of it."""
+"""Seconds of a turn, and until workers that play on have done what is ahead of them."""
 NETWORK = {"kind": "grid", "channels": 16, "hidden": 128}
 NAP, SLOWER, UPDATES = 0.005, 5, 40
 REACH, REACH_UNEVEN = 0.9, 1.6
@@ -148,7 +148,7 @@ def taking_turns(turns: Mapping[str, Turn]) -> dict[str, float]:
 
 
 def from_within(turn: Turn) -> float:
-    """Env steps a second of who plays on: not of what was done before anybody asked, nor of what is ahead."""
+    """Env steps a second in the midst of playing: what was done before anybody asked does not count."""
     turn()
     found = speed(turn, LONG)
     time.sleep(REST)

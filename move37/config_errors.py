@@ -71,11 +71,10 @@ def _nearest(
     for name in path[len(at) : -1]:
         field = here.model_fields.get(name)  # there is none of a name that a mapping gives
         here = (field and _section(field.annotation)) or here
-    fields = {field.alias or name: field for name, field in here.model_fields.items()}
-    kinds = {name: field.annotation for name, field in fields.items()}
+    kinds = {field.alias or name: field.annotation for name, field in here.model_fields.items()}
     sections = [name for name, kind in kinds.items() if _section(kind) or typing.get_origin(kind) is dict]
     elsewhere = {name.rsplit(".")[-1]: name for name in _all_keys(whole)}
-    near = nearest(path[-1], sections if isinstance(given, Mapping) else fields)
+    near = nearest(path[-1], sections if isinstance(given, Mapping) else kinds)
     if near:
         return f"; did you mean '{'.'.join((*path[:-1], near[0]))}'?"
     moved = [elsewhere[key] for key in given if key in elsewhere] if isinstance(given, Mapping) else []
@@ -84,7 +83,7 @@ def _nearest(
     near = nearest(path[-1], elsewhere, cutoff=0.8)
     if near:
         return f"; did you mean '{elsewhere[near[0]]}'?"
-    return f"; the keys here are {', '.join(fields)}"
+    return f"; the keys here are {', '.join(kinds)}"
 
 
 def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
